@@ -1,0 +1,1 @@
+"""The sending-domains service: `python -m service`."""

@@ -1,0 +1,142 @@
+"""The kinds of value that settings have: how each is written, read and described."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from service.core import keys
+
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
+_HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?", re.ASCII)
+_DNS_PORT = 53
+_HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Says in a setting's type which values it takes, after the words "must be"."""
+
+    text: str
+
+
+class Endpoint(NamedTuple):
+    """A host, by name or address, and a port; written `HOST:PORT`, an IPv6 address in brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the duration written as a whole number and a unit: `250ms`, `10s`, `5m`, `72h`, `7d`.
+
+    Raises:
+        ValueError: it is not written like that.
+
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return a duration as it is written in a setting, in the largest unit that divides it.
+
+    Up to three days are written in hours, as people do: 24h, 72h, but 7d.
+    """
+    units = ("h", "m", "s") if duration <= timedelta(days=3) else ("d", "h", "m", "s")
+    for unit in units:
+        if duration and duration % _UNITS[unit] == timedelta(0):
+            return f"{duration // _UNITS[unit]}{unit}"
+    return f"{duration // _UNITS['ms']}ms"
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Return the host and port of `HOST:PORT`.
+
+    Raises:
+        ValueError: it is not written like that.
+
+    """
+    host, separator, port = text.strip().rpartition(":")
+    if not separator or not (port.isascii() and port.isdecimal()) or int(port) > _HIGHEST_PORT:
+        raise ValueError(text)
+    if host.startswith("[") and host.endswith("]"):
+        return Endpoint(str(ipaddress.IPv6Address(host[1:-1])), int(port))
+    if not _HOST.fullmatch(host):
+        raise ValueError(text)
+    return Endpoint(host, int(port))
+
+
+def parse_nameservers(text: str) -> tuple[Endpoint, ...]:
+    """Return the name servers of a comma-separated list of addresses, each with a port or 53.
+
+    Raises:
+        ValueError: one of them is no address.
+
+    """
+    return tuple(_parse_nameserver(part.strip()) for part in text.split(","))
+
+
+def _parse_nameserver(text: str) -> Endpoint:
+    try:
+        return Endpoint(str(ipaddress.ip_address(text.strip("[]"))), _DNS_PORT)
+    except ValueError:
+        server = parse_endpoint(text)
+    # A name would have to be looked up by the very servers that it names.
+    return Endpoint(str(ipaddress.ip_address(server.host)), server.port)
+
+
+def _written(parse: Callable[[str], object]) -> BeforeValidator:
+    """Return what reads a setting's text, and leaves alone what is no text."""
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+def _require_database_url(url: SecretStr) -> SecretStr:
+    if not re.match(r"sqlite:///.|postgresql://.", url.get_secret_value()):
+        raise ValueError
+    return url
+
+
+def _require_key(text: SecretStr) -> SecretStr:
+    if keys.split(text.get_secret_value()) is None:
+        raise ValueError
+    return text
+
+
+Duration = Annotated[timedelta, _written(parse_duration)]
+Address = Annotated[
+    Endpoint, _written(parse_endpoint), NoDecode, Allowed("HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051")
+]
+Nameservers = Annotated[
+    tuple[Endpoint, ...],
+    _written(parse_nameservers),
+    NoDecode,
+    Allowed("addresses of name servers, comma-separated, such as 9.9.9.9,127.0.0.1:5353"),
+]
+Region = Annotated[
+    str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"), Allowed("an AWS region, such as eu-west-1")
+]
+DatabaseUrl = Annotated[
+    SecretStr,
+    AfterValidator(_require_database_url),
+    Allowed("sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME"),
+]
+ApiKeyText = Annotated[SecretStr, AfterValidator(_require_key), Allowed("an API key, kr_ID_SECRET")]

@@ -1,0 +1,1 @@
+"""Programs for working on the service: nothing here is part of it."""
