@@ -1,0 +1,148 @@
+"""A sending domain: its state, and the changes that are told of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from service.core.records import DmarcPolicy, Record
+
+
+class Status(StrEnum):
+    """Whether the owner has proved the domain."""
+
+    PENDING = "PENDING"
+    VERIFIED = "VERIFIED"
+    FAILED = "FAILED"
+
+
+class StatusReason(StrEnum):
+    """Why a domain has its status."""
+
+    AWAITING_RECORDS = "AWAITING_RECORDS"
+    RECORDS_FOUND = "RECORDS_FOUND"
+    VERIFICATION_TIMED_OUT = "VERIFICATION_TIMED_OUT"
+    RECORDS_BROKEN = "RECORDS_BROKEN"
+    PROVIDER_REVOKED = "PROVIDER_REVOKED"
+    VERIFICATION_RESTARTED = "VERIFICATION_RESTARTED"
+    OWNERSHIP_LOST = "OWNERSHIP_LOST"
+
+
+class Health(StrEnum):
+    """How well the domain's mail is received."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    HEALTHY = "HEALTHY"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckState:
+    """Where a domain stands in its schedule of DNS checks.
+
+    It changes with every check and is no part of what events tell.
+    """
+
+    next_check_time: datetime
+    last_check_time: datetime | None = None
+    fast_since: datetime
+    """When the fast phase of a PENDING domain last began."""
+    gap: float = 0.0
+    """The last gap between two checks, in seconds, without jitter."""
+    unknown_checks: int = 0
+    """Checks in a row that could not tell."""
+    failing_since: datetime | None = None
+    """First definite failure of a VERIFIED domain's present run of failures."""
+    failed_checks: int = 0
+    """Definite failures in that run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """A sending domain of one tenant. `name` is canonical (see core.names)."""
+
+    tenant: str
+    name: str
+    generation: str
+    """Random id of this creation: a name deleted and created again has another."""
+    region: str
+    mail_from: str
+    """Host of the envelope sender, which carries the MX and SPF records."""
+    dmarc_policy: DmarcPolicy
+    dmarc_report_address: str
+    status: Status
+    status_reason: StatusReason
+    status_time: datetime
+    """When `status` last changed."""
+    health: Health = Health.UNSPECIFIED
+    sending_enabled: bool = True
+    disable_reason: str = ""
+    records: tuple[Record, ...]
+    contested: bool = False
+    dns_provider: str = ""
+    create_time: datetime
+    update_time: datetime
+    verify_time: datetime | None = None
+    verification_deadline: datetime | None = None
+    checks: CheckState
+    revision: int = 0
+
+
+class EventType(StrEnum):
+    """What kind of change an event tells of."""
+
+    SNAPSHOT = "SNAPSHOT"
+    CREATED = "CREATED"
+    STATUS_CHANGED = "STATUS_CHANGED"
+    HEALTH_CHANGED = "HEALTH_CHANGED"
+    SENDING_DISABLED = "SENDING_DISABLED"
+    SENDING_ENABLED = "SENDING_ENABLED"
+    RECORDS_BROKEN = "RECORDS_BROKEN"
+    RECORDS_RESTORED = "RECORDS_RESTORED"
+    RECORDS_CHANGED = "RECORDS_CHANGED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The part of an event that a rule decides; the store adds the rest."""
+
+    type: EventType
+    reason: str = ""
+    actor: str = ""
+    """`verifier`, `provider`, or `key:` and the id of an API key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a move makes of a domain: its next state, and the event to tell.
+
+    Without a change nothing is told and no revision is taken: such a move may
+    alter `checks` and the findings of `records` only.
+    """
+
+    domain: Domain
+    change: Change | None = None
+
+
+Move = Callable[[Domain], Moved]
+"""A pure rule that the store applies to a domain under its row lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change of one domain, as kept in the log and streamed."""
+
+    tenant: str
+    revision: int
+    time: datetime
+    type: EventType
+    domain: str
+    previous_status: Status | None
+    previous_health: Health | None
+    reason: str
+    actor: str
+    state: Domain
+    """The domain after the change; of DELETED the last state it had."""
+    held_sends: int = 0

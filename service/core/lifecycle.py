@@ -1,0 +1,266 @@
+"""The moves of a domain between its statuses, and nothing else that moves it.
+
+Every function is pure: it takes a domain and returns what becomes of it, with
+the event to tell, if any. `verification.md`'s table is this module:
+
+    PENDING  -> VERIFIED  all required records found and confirmed, provider ready
+    PENDING  -> FAILED    the deadline passed without that
+    VERIFIED -> FAILED    definitely broken for the grace period, or provider revoked
+    FAILED   -> VERIFIED  a later check finds everything right
+    FAILED   -> PENDING   VerifyDomain was called and the check did not pass
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from service.core import schedule
+from service.core.domain import (
+    Change,
+    Domain,
+    EventType,
+    Health,
+    Moved,
+    Status,
+    StatusReason,
+)
+from service.core.records import Record, RecordState
+from service.core.verdict import Outcome, Verdict
+
+VERIFIER = "verifier"
+PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How long a domain has, and how sure a failure must be."""
+
+    window: timedelta = timedelta(hours=72)
+    """From creation, or a restart, to VERIFICATION_TIMED_OUT."""
+    grace: timedelta = timedelta(hours=72)
+    """How long a verified domain's records may be broken."""
+    grace_checks: int = 3
+    """In how many checks at least they must have been seen broken."""
+    intervals: schedule.Intervals = field(default_factory=schedule.Intervals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Everything that a check of a domain brought."""
+
+    verdict: Verdict
+    time: datetime
+    provider_ready: bool
+    """Whether the mail provider lets the domain send."""
+    provider_revoked: bool
+    held_elsewhere: bool
+    """Whether another tenant has the name VERIFIED."""
+    spread: float = 0.5
+    """Where in its jitter the next gap falls, from 0 to 1."""
+
+
+def needs_confirmation(domain: Domain, verdict: Verdict, now: datetime, policy: Policy) -> bool:
+    """Whether a sampled verdict would move the domain, so that all servers must agree."""
+    match domain.status:
+        case Status.PENDING | Status.FAILED:
+            return verdict.outcome is Outcome.PASSED
+        case Status.VERIFIED:
+            failing = domain.checks.failing_since
+            if verdict.outcome is Outcome.FAILED:
+                return failing is None or now - failing >= policy.grace
+            return verdict.outcome is Outcome.PASSED and failing is not None
+        case _:
+            assert_never(domain.status)
+
+
+def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
+    """Return what a check makes of a domain.
+
+    An unknown outcome changes no status and counts for nothing. It only shows
+    in the findings, and brings the next check forward.
+    """
+    seen = replace(domain, records=check.verdict.records)
+    match domain.status:
+        case Status.PENDING:
+            moved = _pending(seen, check, policy)
+        case Status.VERIFIED:
+            moved = _verified(seen, check, policy)
+        case Status.FAILED:
+            moved = _failed(seen, check)
+        case _:
+            assert_never(domain.status)
+    if moved.change is None and _tells_more(domain, seen):
+        moved = replace(moved, change=Change(EventType.RECORDS_CHANGED, actor=VERIFIER))
+    return replace(moved, domain=_scheduled(moved, check, policy))
+
+
+def _pending(domain: Domain, check: Check, policy: Policy) -> Moved:
+    if _passed(check):
+        return _verify(domain, check.time)
+    deadline = domain.verification_deadline
+    if deadline is None or check.time < deadline:
+        return Moved(domain)
+    # Nothing fails on an outage alone: a check that could not tell extends the
+    # window, though not for ever, since a zone may stay unreachable.
+    if not _told(check) and check.time < deadline + policy.grace:
+        return Moved(domain)
+    return _fail(domain, StatusReason.VERIFICATION_TIMED_OUT, check.time)
+
+
+def _verified(domain: Domain, check: Check, policy: Policy) -> Moved:
+    if check.provider_revoked:
+        return _fail(domain, StatusReason.PROVIDER_REVOKED, check.time)
+    checks = domain.checks
+    match check.verdict.outcome:
+        case Outcome.UNDECIDED:
+            return Moved(domain)
+        case Outcome.PASSED:
+            if checks.failing_since is None or not check.verdict.confirmed:
+                return Moved(domain)
+            restored = replace(checks, failing_since=None, failed_checks=0)
+            return Moved(
+                replace(domain, checks=restored),
+                Change(EventType.RECORDS_RESTORED, actor=VERIFIER),
+            )
+        case Outcome.FAILED:
+            return _broken(domain, check, policy)
+        case _:
+            assert_never(check.verdict.outcome)
+
+
+def _broken(domain: Domain, check: Check, policy: Policy) -> Moved:
+    checks, confirmed = domain.checks, check.verdict.confirmed
+    if checks.failing_since is None:
+        if not confirmed:
+            return Moved(domain)
+        broken = replace(checks, failing_since=check.time, failed_checks=1)
+        return Moved(replace(domain, checks=broken), Change(EventType.RECORDS_BROKEN, actor=VERIFIER))
+    counted = replace(domain, checks=replace(checks, failed_checks=checks.failed_checks + 1))
+    lasted = check.time - checks.failing_since >= policy.grace
+    if lasted and confirmed and counted.checks.failed_checks >= policy.grace_checks:
+        return _fail(counted, StatusReason.RECORDS_BROKEN, check.time)
+    return Moved(counted)
+
+
+def _failed(domain: Domain, check: Check) -> Moved:
+    return _verify(domain, check.time) if _passed(check) else Moved(domain)
+
+
+def _passed(check: Check) -> bool:
+    return (
+        check.verdict.outcome is Outcome.PASSED
+        and check.verdict.confirmed
+        and check.provider_ready
+        and not check.held_elsewhere
+    )
+
+
+def _told(check: Check) -> bool:
+    """Whether a check could tell how the domain stands."""
+    return check.verdict.outcome is not Outcome.UNDECIDED or not check.verdict.unknown
+
+
+def _verify(domain: Domain, now: datetime) -> Moved:
+    verified = replace(
+        domain,
+        status=Status.VERIFIED,
+        status_reason=StatusReason.RECORDS_FOUND,
+        status_time=now,
+        verify_time=now,
+        verification_deadline=None,
+        health=Health.HEALTHY if domain.health is Health.UNSPECIFIED else domain.health,
+        checks=replace(domain.checks, failing_since=None, failed_checks=0, gap=0.0),
+    )
+    return Moved(verified, Change(EventType.STATUS_CHANGED, StatusReason.RECORDS_FOUND, actor=VERIFIER))
+
+
+def _fail(domain: Domain, reason: StatusReason, now: datetime) -> Moved:
+    failed = replace(
+        domain,
+        status=Status.FAILED,
+        status_reason=reason,
+        status_time=now,
+        verification_deadline=None,
+        checks=replace(domain.checks, failing_since=None, failed_checks=0, gap=0.0),
+    )
+    actor = PROVIDER if reason is StatusReason.PROVIDER_REVOKED else VERIFIER
+    return Moved(failed, Change(EventType.STATUS_CHANGED, reason, actor=actor))
+
+
+def _tells_more(before: Domain, after: Domain) -> bool:
+    """Whether a check saw something definite that was not believed before.
+
+    An outage is no news, and neither is its end: a record that is found again
+    where it was never known to be gone.
+    """
+    sound = before.status is Status.VERIFIED and before.checks.failing_since is None
+    return any(
+        _definite(new) != _definite(old)
+        for old, new in zip(before.records, after.records, strict=True)
+        if new.finding.state is not RecordState.UNKNOWN
+        and not (
+            sound and old.finding.state is RecordState.UNKNOWN and new.finding.state is RecordState.FOUND
+        )
+    )
+
+
+def _definite(record: Record) -> tuple[object, ...]:
+    found = record.finding
+    return found.state, found.problem, frozenset(found.observed)
+
+
+def _scheduled(moved: Moved, check: Check, policy: Policy) -> Domain:
+    domain = moved.domain
+    moments = {
+        Status.PENDING: domain.verification_deadline,
+        Status.VERIFIED: domain.checks.failing_since and domain.checks.failing_since + policy.grace,
+        Status.FAILED: None,
+    }
+    undecided = check.verdict.outcome is Outcome.UNDECIDED
+    checks = schedule.after_check(
+        domain,
+        now=check.time,
+        # Name servers that disagree are mostly being brought up to date. For a
+        # verified domain that is worth another look soon, as an outage is.
+        told=_told(check) and not (domain.status is Status.VERIFIED and undecided),
+        restored=moved.change is not None and moved.change.type is EventType.RECORDS_RESTORED,
+        intervals=policy.intervals,
+        spread=check.spread,
+        must_look_at=moments[domain.status],
+    )
+    return replace(domain, checks=checks)
+
+
+def reopened(domain: Domain, *, actor: str, now: datetime, policy: Policy) -> Moved:
+    """Return a FAILED domain as PENDING with a new window; any other unchanged.
+
+    What VerifyDomain does for a domain whose check did not pass.
+    """
+    if domain.status is not Status.FAILED:
+        return Moved(domain)
+    reason = StatusReason.VERIFICATION_RESTARTED
+    pending = replace(
+        domain,
+        status=Status.PENDING,
+        status_reason=reason,
+        status_time=now,
+        verification_deadline=now + policy.window,
+        checks=schedule.fast_phase(domain.checks, now, policy.intervals),
+    )
+    return Moved(pending, Change(EventType.STATUS_CHANGED, reason, actor=actor))
+
+
+def disabled(domain: Domain, *, reason: str, actor: str) -> Moved:
+    """Return the domain with sending paused; unchanged where it is."""
+    if not domain.sending_enabled:
+        return Moved(domain)
+    paused = replace(domain, sending_enabled=False, disable_reason=reason)
+    return Moved(paused, Change(EventType.SENDING_DISABLED, reason, actor))
+
+
+def enabled(domain: Domain, *, reason: str, actor: str) -> Moved:
+    """Return the domain with sending resumed; unchanged where it is."""
+    if domain.sending_enabled:
+        return Moved(domain)
+    resumed = replace(domain, sending_enabled=True, disable_reason="")
+    return Moved(resumed, Change(EventType.SENDING_ENABLED, reason, actor))

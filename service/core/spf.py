@@ -1,0 +1,95 @@
+"""SPF records: their terms, as far as the owner's mistakes need it (RFC 7208)."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+_VERSION = "v=spf1"
+_MECHANISM = re.compile(r"[+?~-]?([a-z0-9]+)(?:([:/])(.*))?", re.IGNORECASE | re.DOTALL)
+_MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=.*", re.IGNORECASE | re.DOTALL)
+_ONCE = {"redirect", "exp"}
+
+
+def is_record(text: str) -> bool:
+    """Whether a TXT value is an SPF record at all (section 4.5)."""
+    version, _, _ = text.partition(" ")
+    return version.lower() == _VERSION
+
+
+def records_in(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the SPF records among TXT values."""
+    return tuple(filter(is_record, values))
+
+
+def invalid_term(text: str) -> str | None:
+    """Return the first term of a record that does not parse, or None."""
+    once: set[str] = set()
+    for term in _terms(text):
+        if modifier := _MODIFIER.fullmatch(term):
+            name = modifier[1].lower()
+            if name in once:
+                return term
+            once |= {name} & _ONCE
+        elif not _is_mechanism(term):
+            return term
+    return None
+
+
+def included(text: str) -> frozenset[str]:
+    """Return the domains that a record includes with effect: before its `all`."""
+    found = set()
+    for term in _terms(text):
+        if _is_all(term):
+            break
+        mechanism, _, domain = term.lower().removeprefix("+").partition(":")
+        if mechanism == "include":
+            found.add(domain.removesuffix("."))
+    return frozenset(found)
+
+
+def merged(records: Iterable[str]) -> str:
+    """Return one record that allows what each of `records` does.
+
+    It ends as the first record with an `all`, or a redirect, ends.
+    """
+    terms = list(dict.fromkeys(term for record in records for term in _terms(record)))
+    last = next(filter(_is_last, terms), "~all")
+    return " ".join((_VERSION, *(term for term in terms if not _is_last(term)), last))
+
+
+def _terms(record: str) -> list[str]:
+    return list(filter(None, record.split(" ")))[1:]
+
+
+def _is_all(term: str) -> bool:
+    return term.lower().lstrip("+-~?") == "all"
+
+
+def _is_last(term: str) -> bool:
+    return _is_all(term) or term.lower().startswith("redirect=")
+
+
+def _is_mechanism(term: str) -> bool:
+    match = _MECHANISM.fullmatch(term)
+    if match is None:
+        return False
+    name, separator, value = match.groups(default="")
+    match name.lower():
+        case "all":
+            valid = not separator
+        case "include" | "exists":
+            valid = separator == ":" and bool(value)
+        case "ip4" | "ip6":
+            valid = separator == ":" and _is_network(value, version=int(name[-1]))
+        case "a" | "mx" | "ptr":
+            valid = not separator or bool(value)
+        case _:
+            valid = False
+    return valid
+
+
+def _is_network(text: str, *, version: int) -> bool:
+    try:
+        return ipaddress.ip_network(text, strict=False).version == version
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""What several suites need: sample values, clocks, servers."""

@@ -1,0 +1,52 @@
+"""What the owner of a domain could do better."""
+
+from dataclasses import replace
+
+import pytest
+
+from service.core import advice, verdict
+from service.core.advice import AdviceCode
+from service.core.answers import Question, RecordType
+from service.core.domain import Domain
+from tests.unit.core import zones
+
+DMARC = Question("_dmarc.example.com", RecordType.TXT)
+
+
+def checked(domain: Domain, dmarc: str) -> Domain:
+    """Return a domain as a check leaves it that found this DMARC record."""
+    zone = zones.published(domain.records) | {DMARC: (dmarc,)}
+    judged = verdict.judge(domain, zones.answers(verdict.questions(domain), zone))
+    return replace(domain, records=judged.records)
+
+
+def test_a_subdomain_with_reports_needs_no_advice() -> None:
+    """As offered, everything is as it should be."""
+    domain = checked(zones.domain("mail.example.com"), "v=DMARC1; p=none; rua=mailto:a@example.com")
+    assert advice.for_domain(domain) == ()
+
+
+def test_an_organisational_domain_had_better_not_send() -> None:
+    """What it sends risks the reputation of all its mail."""
+    (given,) = advice.for_domain(zones.domain("example.com"))
+    assert given.code is AdviceCode.USE_A_SUBDOMAIN
+    assert "mail.example.com" in given.text
+
+
+@pytest.mark.parametrize("record", ["v=DMARC1; p=reject", "v=DMARC1; rua="])
+def test_a_dmarc_record_had_better_ask_for_reports(record: str) -> None:
+    """The address that was offered is the one to add."""
+    (given,) = advice.for_domain(checked(zones.domain("mail.example.com"), record))
+    assert given.code is AdviceCode.DMARC_WITHOUT_REPORTS
+    assert "rua=mailto:dmarc@example.com" in given.text
+
+
+@pytest.mark.parametrize("record", ["v=DMARC1; p=x", f"v=DMARC1; x={'y' * 250}; rua=mailto:a@b.com"])
+def test_a_record_that_cannot_be_read_whole_calls_for_none(record: str) -> None:
+    """What is invalid has a problem already, and what was cut may ask for reports further on."""
+    assert advice.for_domain(checked(zones.domain("mail.example.com"), record)) == ()
+
+
+def test_before_the_first_check_nothing_is_known() -> None:
+    """Advice on a record needs the record."""
+    assert advice.for_domain(zones.domain("mail.example.com")) == ()
