@@ -1,0 +1,48 @@
+"""Forgets events that are older than they have to be kept."""
+
+import threading
+from datetime import timedelta
+
+import structlog
+
+from service import ports
+from service.core.errors import ServiceError
+
+_log = structlog.get_logger(__name__)
+
+_BATCH = 1000
+_PAUSE = 60.0
+
+
+class Upkeep(threading.Thread):
+    """Trims the event log once a minute. Harmless in several processes at once."""
+
+    def __init__(self, *, log: ports.EventLog, clock: ports.Clock, retention: timedelta) -> None:
+        """Take the log; nothing runs before `start`."""
+        super().__init__(name="upkeep", daemon=True)
+        self._event_log = log
+        self._clock = clock
+        self._retention = retention
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Stop, and wait until it has stopped."""
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        """Trim until ended. An error of the database is waited out."""
+        while not self._ended.wait(min(_PAUSE, self._retention.total_seconds())):
+            try:
+                self._trim()
+            except ServiceError as error:
+                _log.warning("upkeep_interrupted", reason=error.reason)
+
+    def _trim(self) -> None:
+        before = self._clock.now() - self._retention
+        trimmed = 0
+        # In batches: one large delete would hold the only writer of SQLite.
+        while (count := self._event_log.trim(before, _BATCH)) and not self._ended.is_set():
+            trimmed += count
+        if trimmed:
+            _log.info("events_trimmed", count=trimmed)

@@ -1,0 +1,37 @@
+"""One small class for each RPC: rules and the narrowest ports, in core types."""
+
+from dataclasses import dataclass
+
+from service.usecases.change_domain import DeleteDomain, DisableDomain, EnableDomain
+from service.usecases.create_domain import CreateDomain
+from service.usecases.read_domains import GetDomain, ListDomains, ListStatusEvents
+from service.usecases.verify_domain import VerifyDomain
+from service.usecases.watch_status import WatchStatus
+
+__all__ = [
+    "CreateDomain",
+    "DeleteDomain",
+    "DisableDomain",
+    "EnableDomain",
+    "GetDomain",
+    "ListDomains",
+    "ListStatusEvents",
+    "UseCases",
+    "VerifyDomain",
+    "WatchStatus",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseCases:
+    """Everything that the service can be asked to do."""
+
+    create_domain: CreateDomain
+    get_domain: GetDomain
+    list_domains: ListDomains
+    delete_domain: DeleteDomain
+    verify_domain: VerifyDomain
+    enable_domain: EnableDomain
+    disable_domain: DisableDomain
+    watch_status: WatchStatus
+    list_status_events: ListStatusEvents

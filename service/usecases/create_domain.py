@@ -1,0 +1,133 @@
+"""CreateDomain: register a domain and issue its records."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service import ports
+from service.core import lifecycle, names, records, schedule
+from service.core.domain import Domain, Status, StatusReason
+from service.core.errors import Reason, ServiceError, Violation, invalid_fields
+from service.core.keys import Scope
+from service.core.records import DmarcPolicy
+from service.usecases import limits
+from service.usecases.caller import Caller
+
+_CHALLENGE_OCTETS = 20  # 160 bits
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDomain:
+    """A request to create a domain, as it came: nothing in it was checked."""
+
+    domain: str
+    region: str = ""
+    dmarc_policy: DmarcPolicy = DmarcPolicy.NONE
+    dmarc_report_address: str = ""
+    mail_from_subdomain: str = ""
+    request_id: str = ""
+    violations: Sequence[Violation] = ()
+    """Fields found wrong before, to be told together with the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateDomain:
+    """Registers a domain, once for each request id."""
+
+    store: ports.DomainStore
+    provider: ports.MailProvider
+    clock: ports.Clock
+    policy: lifecycle.Policy
+    region: str
+    """Where a domain goes that names none."""
+    quota: int
+    """The most domains of a tenant; 0 for no limit."""
+
+    def __call__(self, caller: Caller, request: NewDomain) -> Domain:
+        """Create the domain and return it with its records.
+
+        Raises:
+            ServiceError: INVALID_DOMAIN, INVALID_FIELD, DOMAIN_EXISTS,
+                DOMAIN_QUOTA, MISSING_SCOPE, and what the provider raises.
+
+        """
+        name = names.parse(request.domain)
+        caller.require_domain(name, Scope.DOMAINS_WRITE)
+        self._check(request, name)
+        repeat = _create_request(request, name)
+        if repeat and (created := self.store.find_created(caller.tenant, repeat)):
+            return created
+        for attempt in range(1, _ATTEMPTS + 1):
+            draft = self._draft(caller.tenant, name, request)
+            try:
+                return self.store.create(draft, actor=caller.actor, request=repeat, quota=self.quota)
+            except ServiceError as error:
+                # Another tenant took the name between our look and our write:
+                # the next draft asks for proof of ownership.
+                if error.reason is not Reason.CONCURRENT_CHANGE or attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError
+
+    def _check(self, request: NewDomain, name: str) -> None:
+        wrong = list(request.violations)
+        if request.region and request.region not in self.provider.regions:
+            allowed = ", ".join(sorted(self.provider.regions))
+            wrong.append(Violation("region", f"must be one of {allowed}"))
+        if request.dmarc_report_address and (problem := names.email_problem(request.dmarc_report_address)):
+            wrong.append(Violation("dmarc_report_address", problem))
+        if request.mail_from_subdomain and (
+            problem := names.label_path_problem(request.mail_from_subdomain, below=name)
+        ):
+            wrong.append(Violation("mail_from_subdomain", problem))
+        wrong += limits.text_problem("request_id", request.request_id, limits.LONGEST_ID)
+        if wrong:
+            raise invalid_fields(wrong)
+
+    def _draft(self, tenant: str, name: str, request: NewDomain) -> Domain:
+        now = self.clock.now()
+        region = request.region or self.region
+        mail_from = records.mail_from_host(name, request.mail_from_subdomain.lower())
+        report_address = request.dmarc_report_address or f"dmarc@{names.organisational(name)}"
+        contested = self.store.is_foreign(tenant, name)
+        identity = self.provider.create_identity(ports.IdentityRef(tenant, name, region), mail_from)
+        return Domain(
+            tenant=tenant,
+            name=name,
+            generation=secrets.token_hex(8),
+            region=region,
+            mail_from=mail_from,
+            dmarc_policy=request.dmarc_policy,
+            dmarc_report_address=report_address,
+            status=Status.PENDING,
+            status_reason=StatusReason.AWAITING_RECORDS,
+            status_time=now,
+            records=records.required_for(
+                name,
+                identity,
+                mail_from=mail_from,
+                dmarc_policy=request.dmarc_policy,
+                dmarc_report_address=report_address,
+                challenge=secrets.token_hex(_CHALLENGE_OCTETS) if contested else None,
+            ),
+            contested=contested,
+            create_time=now,
+            update_time=now,
+            verification_deadline=now + self.policy.window,
+            checks=schedule.first(now, self.policy.intervals),
+        )
+
+
+def _create_request(request: NewDomain, name: str) -> ports.CreateRequest | None:
+    if not request.request_id:
+        return None
+    content = (
+        name,
+        request.region,
+        request.dmarc_policy,
+        request.dmarc_report_address,
+        request.mail_from_subdomain,
+    )
+    fingerprint = hashlib.sha256("\0".join(content).encode()).hexdigest()
+    return ports.CreateRequest(request.request_id, fingerprint)

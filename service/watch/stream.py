@@ -1,0 +1,223 @@
+"""One subscriber's stream: its place in the log, and what it is sent."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from service import ports
+from service.core.errors import ServiceError
+from service.core.tokens import TokenSealer
+from service.usecases.watch_status import Subscription, require_kept
+from service.watch.feed import Codec, Entry, Feed, FeedKey, bounded
+from service.watch.snapshot import SnapshotReader
+from service.watch.tail import serialised
+
+_T = TypeVar("_T")
+_CATCH_UP = 500
+
+
+class Freshness(Protocol):
+    """Whoever knows when the log was last known to hold nothing unread."""
+
+    confirmed: float
+
+
+class Membership(Protocol):
+    """Whoever counts the streams, and has their feeds."""
+
+    def join(self, stream: "Stream", key: FeedKey) -> Feed:
+        """Count a stream in, and return the feed that it reads."""
+
+    def leave(self, stream: "Stream", feed: Feed) -> None:
+        """Count a stream out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every stream of a hub shares."""
+
+    log: ports.EventLog
+    codec: Codec
+    tokens: TokenSealer
+    readers: Executor
+    snapshots: asyncio.Semaphore
+    tail: Freshness
+    stale_after: float
+    snapshot_limit: float
+
+
+class Stream:
+    """A subscription being delivered.
+
+    Everything it sends ends with a token for its own place, so that a token
+    never runs ahead of what was handed over.
+    """
+
+    __slots__ = (
+        "_around",
+        "_end",
+        "_feed",
+        "_hub",
+        "_max_age",
+        "_place",
+        "_quiet_since",
+        "_subscription",
+    )
+
+    def __init__(
+        self, subscription: Subscription, hub: Membership, around: Surroundings, *, max_age: float
+    ) -> None:
+        """Make the stream; it begins with `messages`."""
+        self._subscription = subscription
+        self._hub = hub
+        self._feed: Feed | None = None
+        self._around = around
+        self._max_age = max_age
+        self._place = subscription.after
+        self._quiet_since = 0.0
+        self._end: ServiceError | None = None
+
+    def end(self, error: ServiceError) -> None:
+        """End the stream with an error, after a last bookmark. Call it on the loop."""
+        if self._end is None:
+            self._end = error
+            if self._feed is not None:
+                self._feed.wake()
+
+    async def messages(self) -> AsyncGenerator[bytes, None]:
+        """Yield serialised messages until the stream's age is reached.
+
+        Close it (`contextlib.aclosing`) when the subscriber has gone.
+
+        Raises:
+            ServiceError: what `end` was called with; RESUME_TOKEN_EXPIRED
+                where the log was trimmed past a stream that fell behind; what
+                the log raises while the stream reads it itself.
+
+        """
+        expiry = time.monotonic() + self._max_age
+        subscription = self._subscription
+        feed = self._hub.join(self, FeedKey(subscription.tenant, subscription.full))
+        self._feed = feed
+        try:
+            if subscription.snapshot_first:
+                async with contextlib.aclosing(self._snapshot()) as snapshot:
+                    async for message in snapshot:
+                        yield message
+            else:
+                yield self._bookmark()
+            while self._end is None and time.monotonic() < expiry:
+                changes = await self._next(feed, expiry)
+                if changes is not None:
+                    self._quiet_since = time.monotonic()
+                    yield changes
+            yield self._bookmark()
+            if self._end is not None:
+                raise self._end
+        finally:
+            self._hub.leave(self, feed)
+
+    async def _next(self, feed: Feed, expiry: float) -> bytes | None:
+        if feed.floor is None:
+            await feed.wait(self._patience(expiry))
+        elif self._place < feed.floor:
+            return await self._catch_up()
+        elif self._place < feed.head:
+            if self._is_filtered():
+                entries = feed.after(self._place)
+                return self._pass_on(entries, entries[-1].revision)
+            message, self._place = feed.message_after(self._place)
+            return message
+        else:
+            await feed.wait(self._patience(expiry))
+        return self._bookmark_if_due()
+
+    def _patience(self, expiry: float) -> float:
+        now = time.monotonic()
+        due = self._quiet_since + self._subscription.heartbeat.total_seconds()
+        # Overdue means that the log cannot be read: look again after a moment.
+        return max(min(due if due > now else now + self._around.stale_after / 2, expiry) - now, 0.0)
+
+    def _bookmark_if_due(self) -> bytes | None:
+        now = time.monotonic()
+        heartbeat = self._subscription.heartbeat.total_seconds()
+        # A little early counts, or a timer's rounding would double the silence.
+        due = now - self._quiet_since >= heartbeat - 0.01
+        # Silence is how a subscriber learns that changes no longer reach us.
+        fresh = now - self._around.tail.confirmed <= self._around.stale_after
+        return self._bookmark() if due and fresh else None
+
+    def _bookmark(self) -> bytes:
+        self._quiet_since = time.monotonic()
+        return self._message(b"")
+
+    def _message(self, events: bytes, *, complete: bool = False) -> bytes:
+        token = self._around.tokens.resume(self._subscription.tenant, self._place)
+        return self._around.codec.message(events, resume_token=token, snapshot_complete=complete)
+
+    def _is_filtered(self) -> bool:
+        return self._subscription.names is not None or bool(self._subscription.types)
+
+    def _pass_on(self, entries: Sequence[Entry], through: int) -> bytes | None:
+        names, types = self._subscription.names, self._subscription.types
+        wanted = [
+            entry.octets
+            for entry in entries
+            if (names is None or entry.domain in names) and (not types or entry.type in types)
+        ]
+        self._place = through
+        return self._message(b"".join(wanted)) if wanted else self._bookmark_if_due()
+
+    async def _catch_up(self) -> bytes | None:
+        """Read on from the database, up to where the feed begins."""
+        log = self._around.log
+        tenant, place = self._subscription.tenant, self._place
+
+        def read() -> tuple[list[Entry], int]:
+            # The head from before the read: everything up to it was visible to
+            # the read. The trimming from after it: what was there is complete.
+            head = log.bounds([tenant])[tenant].head
+            events = log.read(tenant, place, _CATCH_UP)
+            require_kept(place, log.bounds([tenant])[tenant])
+            entries = bounded(serialised(events, self._around.codec, full=self._subscription.full))
+            return entries, entries[-1].revision if entries else max(place, head)
+
+        entries, through = await self._off_loop(read)
+        return self._pass_on(entries, through)
+
+    async def _snapshot(self) -> AsyncGenerator[bytes, None]:
+        around, subscription = self._around, self._subscription
+        async with around.snapshots:
+            reader = SnapshotReader(
+                lambda: around.log.snapshot(subscription.tenant, subscription.names),
+                around.codec,
+                full=subscription.full,
+            )
+            # A subscriber that stops reading must not hold a transaction open.
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(around.snapshot_limit, around.readers.submit, reader.close)
+            try:
+                while self._end is None and (octets := await self._off_loop(reader.next)):
+                    yield around.codec.message(octets, resume_token="", snapshot_complete=False)
+            finally:
+                timer.cancel()
+                await asyncio.shield(self._off_loop(reader.close))
+        if self._end is None:
+            self._place = reader.revision
+            self._quiet_since = time.monotonic()
+            yield self._message(b"", complete=True)
+        else:
+            raise self._end
+
+    async def _off_loop(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._around.readers, call)
+
+
+def jittered(seconds: float) -> float:
+    """Return a time within 10 % of `seconds`, so that streams do not end together."""
+    return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - no secret depends on it

@@ -1,0 +1,248 @@
+"""The verifier: what it asks, what it saves, and what it survives."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from service.core.answers import Outcome
+from service.core.domain import Domain, EventType, Status
+from service.core.errors import Reason, ServiceError
+from service.core.records import Problem, RecordState
+from service.ports import ProviderState
+from service.store.sql import SqlStore
+from service.verifier import Verifier
+from tests.verifier.conftest import NAME, HandClock, HandDns, HandProvider
+
+WAIT = timedelta(seconds=10)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds that another thread brings about."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.005)  # a short poll: there is nothing to wait on
+
+
+def events_of(opened: SqlStore) -> list[str]:
+    """Return what was told of all domains, in order."""
+    return [event.type for event in opened.read("acme", 0, 100)]
+
+
+def look(verifier: Verifier, clock: HandClock, **later: float) -> Domain:
+    """Check the domain after some time has gone by."""
+    clock.time += timedelta(**later)
+    return verifier.check_now("acme", NAME, wait=WAIT)
+
+
+def test_a_due_domain_is_checked_and_verified(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """Nobody has to ask."""
+    dns.publish(domain.records)
+    verifier.start()
+    clock.time += timedelta(seconds=4)
+    assert opened.get("acme", NAME).checks.last_check_time is None
+    clock.time += timedelta(seconds=1)
+    until(lambda: opened.get("acme", NAME).status is Status.VERIFIED)
+    verifier.stop()
+    assert events_of(opened) == [EventType.CREATED, EventType.STATUS_CHANGED]
+
+
+def test_a_domain_is_not_verified_before_every_name_server_agrees(
+    verifier: Verifier, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """The record that one of them lacks says so."""
+    dns.publish(domain.records)
+    dns.publish(domain.records[1:], servers=[1])
+    del dns.servers[1][next(iter(dns.servers[1]))]
+    checked = look(verifier, clock, seconds=5)
+    assert checked.status is Status.PENDING
+    lagging = checked.records[0].finding
+    assert (lagging.state, lagging.server) == (RecordState.MISSING, "ns1.example.com")
+    dns.publish(domain.records)
+    assert look(verifier, clock, seconds=10).status is Status.VERIFIED
+
+
+def test_only_transitions_are_confirmed(
+    verifier: Verifier, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """In the steady state one name server is asked, once."""
+    dns.publish(domain.records)
+    look(verifier, clock, seconds=5)
+    dns.asked.clear()
+    look(verifier, clock, hours=1)
+    assert [every_server for _, every_server in dns.asked] == [False]
+
+
+def test_a_hint_costs_questions_only_while_something_is_missing(
+    verifier: Verifier, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """The value in a TXT record is found, and said."""
+    dns.publish(domain.records[1:])
+    moved = domain.records[0]
+    dns.servers[0] |= {
+        question.__class__(moved.name, question.type): (moved.value,)
+        for question in dns.servers[0]
+        if question.type == "TXT"
+    }
+    checked = look(verifier, clock, seconds=5)
+    assert checked.records[0].finding.problem is Problem.WRONG_TYPE
+
+
+def test_the_provider_has_to_be_ready_too(
+    verifier: Verifier, dns: HandDns, provider: HandProvider, domain: Domain, clock: HandClock
+) -> None:
+    """And one that cannot be asked counts neither for nor against."""
+    dns.publish(domain.records)
+    provider.state = ProviderState.PENDING
+    assert look(verifier, clock, seconds=5).status is Status.PENDING
+    provider.state = ProviderState.READY
+    assert look(verifier, clock, seconds=10).status is Status.VERIFIED
+    provider.state = ProviderState.UNKNOWN
+    assert look(verifier, clock, hours=1).status is Status.VERIFIED
+    provider.state = ProviderState.REVOKED
+    assert look(verifier, clock, hours=1).status is Status.FAILED
+
+
+def test_an_outage_up_to_the_grace_period_changes_nothing_and_tells_nothing(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """Neither while it lasts nor when it ends."""
+    dns.publish(domain.records)
+    look(verifier, clock, seconds=5)
+    told = events_of(opened)
+    for outage in (Outcome.TIMEOUT, Outcome.SERVER_FAILURE, Outcome.REFUSED, Outcome.LAME_DELEGATION):
+        dns.outage = outage
+        for _ in range(6):
+            checked = look(verifier, clock, hours=3)
+            assert checked.status is Status.VERIFIED
+            assert checked.records[0].finding.state is RecordState.UNKNOWN
+    dns.outage = None
+    assert look(verifier, clock, minutes=1).records[0].finding.state is RecordState.FOUND
+    assert events_of(opened) == told
+
+
+def test_a_real_break_is_told_at_once_fails_after_the_grace_period_and_heals_by_itself(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """The whole way down and up again, as subscribers see it."""
+    dns.publish(domain.records)
+    look(verifier, clock, seconds=5)
+    dns.withdraw(domain.records[3])
+    assert look(verifier, clock, hours=1).status is Status.VERIFIED
+    assert events_of(opened)[-1] == EventType.RECORDS_BROKEN
+    for _ in range(71):
+        assert look(verifier, clock, hours=1).status is Status.VERIFIED
+    assert look(verifier, clock, hours=1).status is Status.FAILED
+    dns.publish(domain.records)
+    assert look(verifier, clock, hours=6).status is Status.VERIFIED
+    assert events_of(opened) == [
+        EventType.CREATED,
+        EventType.STATUS_CHANGED,
+        EventType.RECORDS_BROKEN,
+        EventType.STATUS_CHANGED,
+        EventType.STATUS_CHANGED,
+    ]
+
+
+def test_calls_at_the_same_time_share_one_check(verifier: Verifier, dns: HandDns, domain: Domain) -> None:
+    """Twenty callers cost no more queries than one."""
+    dns.gate.clear()
+    with ThreadPoolExecutor(20) as pool:
+        calls = [pool.submit(verifier.check_now, "acme", NAME, wait=WAIT) for _ in range(20)]
+        until(lambda: len(dns.asked) == 1)
+        dns.gate.set()
+        checked = {call.result().checks.last_check_time for call in calls}
+    assert len(checked) == 1
+    assert sum(not every_server for _, every_server in dns.asked) <= 2  # the check, and its follow-up
+
+
+def test_a_check_younger_than_five_seconds_is_not_repeated(
+    verifier: Verifier, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """The last result is returned in its place."""
+    look(verifier, clock, seconds=5)
+    asked = len(dns.asked)
+    look(verifier, clock, seconds=4)
+    assert len(dns.asked) == asked
+    look(verifier, clock, seconds=1)
+    assert len(dns.asked) > asked
+
+
+def test_a_caller_waits_no_longer_than_it_can(verifier: Verifier, dns: HandDns, domain: Domain) -> None:
+    """The check that it shares goes on without it."""
+    dns.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        patient = pool.submit(verifier.check_now, "acme", NAME, wait=WAIT)
+        until(lambda: len(dns.asked) == 1)
+        with pytest.raises(ServiceError) as refused:
+            verifier.check_now("acme", NAME, wait=timedelta(milliseconds=20))
+        assert refused.value.reason is Reason.DEADLINE_EXCEEDED
+        dns.gate.set()
+        assert patient.result().checks.last_check_time is not None
+
+
+def test_a_check_that_another_process_runs_is_waited_for(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """Its lease is respected, and its result taken when it is given back."""
+    claim = opened.claim("acme", NAME, clock.now(), timedelta(seconds=60))
+    assert claim is not None
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(verifier.check_now, "acme", NAME, wait=WAIT)
+        until(lambda: waiting.running())
+        assert dns.asked == []
+        opened.release([claim])
+        assert waiting.result().checks.last_check_time is not None
+
+
+def test_a_domain_that_is_deleted_while_it_is_checked_stays_deleted(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """The late result touches nothing."""
+    dns.publish(domain.records)
+    dns.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        check = pool.submit(verifier.check_now, "acme", NAME, wait=WAIT)
+        until(lambda: len(dns.asked) == 1)
+        opened.delete("acme", NAME, actor="key:test")
+        dns.gate.set()
+        with pytest.raises(ServiceError) as refused:
+            check.result()
+    assert refused.value.reason is Reason.DOMAIN_NOT_FOUND
+    assert events_of(opened) == [EventType.CREATED, EventType.DELETED]
+
+
+def test_a_fault_of_ours_costs_one_check_not_the_pool(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """The claim is given back, and the thread goes on."""
+    dns.publish(domain.records)
+    dns.error = RuntimeError("a bug")
+    verifier.start()
+    clock.time += timedelta(seconds=5)
+    until(lambda: bool(dns.asked))
+    dns.error = None
+    until(lambda: opened.get("acme", NAME).status is Status.VERIFIED)
+    verifier.stop()
+
+
+def test_a_stop_waits_for_the_check_that_runs(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """Its result is saved, and nothing is left leased."""
+    dns.publish(domain.records)
+    dns.gate.clear()
+    verifier.start()
+    clock.time += timedelta(seconds=5)
+    until(lambda: bool(dns.asked))
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(verifier.stop)
+        dns.gate.set()
+        stopping.result()
+    assert opened.get("acme", NAME).status is Status.VERIFIED
+    assert opened.claim("acme", NAME, clock.now(), timedelta(seconds=1)) is not None
