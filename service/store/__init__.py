@@ -1,0 +1,1 @@
+"""The store: domains, checks, events and keys on SQLite and PostgreSQL."""

@@ -1,0 +1,158 @@
+"""How a domain stands in the tables `domains` and `checks`: read, lock, write."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, case, insert, null, select, update
+
+from service.core.domain import CheckState, Domain
+from service.core.errors import domain_not_found
+from service.store.document import dump_domain, load_domain
+from service.store.tables import checks, domains
+
+_CHECK_COLUMNS = (
+    checks.c.next_check_time,
+    checks.c.last_check_time,
+    checks.c.fast_since,
+    checks.c.gap,
+    checks.c.unknown_checks,
+    checks.c.failing_since,
+    checks.c.failed_checks,
+)
+
+DOMAINS: Select[*tuple[Any, ...]] = select(domains.c.document, *_CHECK_COLUMNS).join_from(domains, checks)
+"""Selects domains: `decode` turns each of its rows into one."""
+
+_ONE = DOMAINS.where(domains.c.tenant == bindparam("tenant"), domains.c.name == bindparam("name"))
+_BY_GENERATION = DOMAINS.where(domains.c.generation.in_(bindparam("generations", expanding=True)))
+# Always in the same order, so that no two transactions wait for each other.
+_LOCK = (
+    select(checks.c.generation, checks.c.lease)
+    .where(checks.c.generation.in_(bindparam("generations", expanding=True)))
+    .order_by(checks.c.generation)
+    .with_for_update()
+)
+_LOCK_ONE = (
+    select(checks.c.generation)
+    .where(
+        checks.c.generation
+        == select(domains.c.generation)
+        .where(domains.c.tenant == bindparam("tenant"), domains.c.name == bindparam("name"))
+        .scalar_subquery()
+    )
+    .with_for_update()
+)
+_INSERT_DOMAIN = insert(domains)
+_INSERT_CHECKS = insert(checks)
+_UPDATE_DOMAIN = update(domains).where(domains.c.generation == bindparam("key"))
+
+_SCHEDULE: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in _CHECK_COLUMNS}
+_OF_DOMAIN = update(checks).where(checks.c.generation == bindparam("key"))
+_RESCHEDULE = _OF_DOMAIN.values(
+    **_SCHEDULE,
+    claim_time=case((checks.c.lease.is_(None), bindparam("new_next_check_time")), else_=checks.c.claim_time),
+)
+_END_LEASE = _OF_DOMAIN.values(**_SCHEDULE, claim_time=bindparam("new_next_check_time"), lease=null())
+
+
+def decode(row: Row[*tuple[Any, ...]]) -> Domain:
+    """Return the domain of a row of `DOMAINS`, which may have further columns."""
+    return load_domain(
+        row[0],
+        CheckState(
+            next_check_time=row[1],
+            last_check_time=row[2],
+            fast_since=row[3],
+            gap=row[4],
+            unknown_checks=row[5],
+            failing_since=row[6],
+            failed_checks=row[7],
+        ),
+    )
+
+
+def find(connection: Connection, tenant: str, name: str) -> Domain:
+    """Return a domain.
+
+    Raises:
+        ServiceError: DOMAIN_NOT_FOUND.
+
+    """
+    row = connection.execute(_ONE, {"tenant": tenant, "name": name}).first()
+    if row is None:
+        raise domain_not_found(name)
+    return decode(row)
+
+
+def lock_one(connection: Connection, tenant: str, name: str) -> Domain:
+    """Lock a domain until the transaction ends, and return it.
+
+    Raises:
+        ServiceError: DOMAIN_NOT_FOUND.
+
+    """
+    # Two statements: after a wait, PostgreSQL would show the locked row as it is
+    # now, and what is joined to it as it was when the statement began.
+    locked = connection.execute(_LOCK_ONE, {"tenant": tenant, "name": name}).first()
+    if locked is None:
+        raise domain_not_found(name)
+    return find(connection, tenant, name)
+
+
+def lock(connection: Connection, generations: Collection[str]) -> dict[str, str | None]:
+    """Lock the domains of these generations until the transaction ends.
+
+    Returns the leases of those that exist, by generation.
+    """
+    locked = connection.execute(_LOCK, {"generations": list(generations)})
+    return dict(locked.all())
+
+
+def of_generations(connection: Connection, generations: Collection[str]) -> dict[str, Domain]:
+    """Return those domains that exist, by generation."""
+    found = connection.execute(_BY_GENERATION, {"generations": list(generations)})
+    return {domain.generation: domain for domain in map(decode, found)}
+
+
+def add(connection: Connection, domain: Domain) -> None:
+    """Insert a domain, due at its next check."""
+    connection.execute(_INSERT_DOMAIN, {"generation": domain.generation, **_columns(domain)})
+    schedule = {column.name: getattr(domain.checks, column.name) for column in _CHECK_COLUMNS}
+    connection.execute(
+        _INSERT_CHECKS,
+        {"generation": domain.generation, "claim_time": domain.checks.next_check_time, **schedule},
+    )
+
+
+def write(connection: Connection, changed: Sequence[Domain]) -> None:
+    """Write domains, all but their schedules."""
+    if changed:
+        rows = [{"key": domain.generation, **_columns(domain)} for domain in changed]
+        connection.execute(_UPDATE_DOMAIN, rows)
+
+
+def reschedule(connection: Connection, domain: Domain) -> None:
+    """Write the schedule of a domain; a lease that it is under goes on."""
+    connection.execute(_RESCHEDULE, _schedule(domain))
+
+
+def end_leases(connection: Connection, checked: Sequence[Domain]) -> None:
+    """Write the schedules of domains and end their leases."""
+    if checked:
+        connection.execute(_END_LEASE, [_schedule(domain) for domain in checked])
+
+
+def _columns(domain: Domain) -> dict[str, Any]:
+    return {
+        "tenant": domain.tenant,
+        "name": domain.name,
+        "status": domain.status.value,
+        "health": domain.health.value,
+        "sending_enabled": domain.sending_enabled,
+        "document": dump_domain(domain),
+    }
+
+
+def _schedule(domain: Domain) -> dict[str, Any]:
+    new = {f"new_{column.name}": getattr(domain.checks, column.name) for column in _CHECK_COLUMNS}
+    return {"key": domain.generation, **new}

@@ -1,0 +1,76 @@
+"""The store as one object, and how to open it."""
+
+import psycopg
+from sqlalchemy import Engine
+
+from service.ports import Clock, CommitHints, DatabaseIdentity
+from service.store import schema
+from service.store.checks import SqlChecks
+from service.store.database import Database
+from service.store.domains import SqlDomains
+from service.store.engine import CONNECT_TIMEOUT_SECONDS, make_engine
+from service.store.hints import Connect, LocalHints, PostgresHints
+from service.store.keys import SqlKeys
+from service.store.log import SqlEventLog
+from service.store.schema import NotMigratedError, check_migrated, migrate, new_epoch
+
+__all__ = ["NotMigratedError", "SqlStore", "check_migrated", "migrate", "new_epoch", "open_store"]
+
+
+class SqlStore(SqlDomains, SqlChecks, SqlEventLog, SqlKeys):
+    """`DomainStore`, `CheckQueue`, `EventLog` and `KeyStore` in one database."""
+
+    hints: CommitHints
+    identity: DatabaseIdentity
+
+    def __init__(
+        self, database: Database, clock: Clock, hints: LocalHints | PostgresHints, identity: DatabaseIdentity
+    ) -> None:
+        super().__init__(database, clock, hints)
+        self.hints = hints
+        self.identity = identity
+
+    def ping(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            ServiceError: DATABASE_UNAVAILABLE.
+
+        """
+        self._database.ping()
+
+    def close(self) -> None:
+        """Close every connection. Nothing may be called afterwards."""
+        self._hints.close()
+        super().close()
+        self._database.close()
+
+
+def open_store(url: str, *, clock: Clock, pool_size: int = 5) -> SqlStore:
+    """Return the store at `sqlite:///PATH` or `postgresql://...`, to be closed.
+
+    It has at most `pool_size` connections for its work, and on PostgreSQL two
+    more for hints.
+
+    Raises:
+        ValueError: another kind of URL.
+        NotMigratedError: the tables are not up to date.
+        ServiceError: DATABASE_UNAVAILABLE.
+
+    """
+    engine = make_engine(url, pool_size=pool_size)
+    database = Database(engine)
+    try:
+        schema.check(database)
+        identity = schema.load_identity(database)
+    except BaseException:
+        database.close()
+        raise
+    hints = PostgresHints(_connect(engine)) if database.is_postgresql else LocalHints()
+    return SqlStore(database, clock, hints, identity)
+
+
+def _connect(engine: Engine) -> Connect:
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    options = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **options}
+    return lambda: psycopg.connect(*arguments, **options, autocommit=True)

@@ -1,0 +1,178 @@
+"""The tables, the same on SQLite and PostgreSQL.
+
+Migrations make them; a test proves that both say the same. Columns hold what is
+searched or compared, documents hold the rest.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(time: datetime) -> int:
+    """Return an aware time as microseconds since 1970 in UTC, exactly."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    """Return the time, aware and in UTC, that `to_microseconds` was given."""
+    return _EPOCH + timedelta(microseconds=count)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time as microseconds since 1970: both databases order it alike."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
+        """Return what the database keeps."""
+        return None if value is None else to_microseconds(value)
+
+    def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
+        """Return what was kept."""
+        return None if value is None else from_microseconds(value)
+
+
+class Identifier(TypeDecorator[str]):
+    """Text that is told apart and ordered by its octets, on both databases.
+
+    PostgreSQL would order by the language of its cluster, and cannot hold NUL.
+    No identifier has a NUL; what a caller searches for may, and matches nothing.
+    """
+
+    impl = Text().with_variant(Text(collation="C"), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
+        """Return what the database compares."""
+        return value and value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pk",
+        "fk": "%(table_name)s_%(column_0_name)s_fk",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "ix": "%(table_name)s_%(column_0_name)s_index",
+    }
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Text, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+)
+"""One row: see `ports.DatabaseIdentity`."""
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("change_time", Moment, nullable=False),
+    Column("trimmed", BigInteger, nullable=False),
+)
+"""`revision` and `change_time` are of the last change; neither ever falls."""
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("tenant", Identifier, ForeignKey("tenants.id"), nullable=False, index=True),
+    Column("create_time", Moment, nullable=False),
+    Column("revoke_time", Moment),
+    Column("document", Text, nullable=False),
+)
+
+domains = Table(
+    "domains",
+    metadata,
+    Column("tenant", Identifier, primary_key=True),
+    Column("name", Identifier, primary_key=True),
+    Column("generation", Identifier, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("health", Text, nullable=False),
+    Column("sending_enabled", Boolean, nullable=False),
+    Column("document", Text, nullable=False),
+)
+Index(
+    "domains_one_verified",
+    domains.c.name,
+    unique=True,
+    sqlite_where=text("status = 'VERIFIED'"),
+    postgresql_where=text("status = 'VERIFIED'"),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("generation", Identifier, ForeignKey("domains.generation", ondelete="CASCADE"), primary_key=True),
+    Column("claim_time", Moment, nullable=False, index=True),
+    Column("lease", Text),
+    Column("next_check_time", Moment, nullable=False),
+    Column("last_check_time", Moment),
+    Column("fast_since", Moment, nullable=False),
+    Column("gap", Double, nullable=False),
+    Column("unknown_checks", Integer, nullable=False),
+    Column("failing_since", Moment),
+    Column("failed_checks", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The schedule of each domain, narrow because every check writes it.
+
+Its row is also the domain's lock: whoever changes a domain locks it first.
+`claim_time` is `next_check_time`, or the end of the lease while there is one.
+"""
+
+names_held = Table(
+    "names_held",
+    metadata,
+    Column("name", Identifier, primary_key=True),
+    Column("tenant", Identifier, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Which tenants have, or ever had, a name. Nothing is ever deleted here."""
+
+create_requests = Table(
+    "create_requests",
+    metadata,
+    Column("tenant", Identifier, primary_key=True),
+    Column("request", LargeBinary, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("create_time", Moment, nullable=False, index=True),
+    Column("document", Text, nullable=False),
+)
+"""First answers to creations that a caller named; `request` is a digest."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("tenant", Identifier, primary_key=True),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", Moment, nullable=False),
+    Column("domain", Identifier, nullable=False),
+    Column("document", Text, nullable=False),
+)
+Index("events_by_domain", events.c.tenant, events.c.domain, events.c.revision)
+Index("events_by_time", events.c.time, events.c.tenant, events.c.revision)

@@ -1,0 +1,106 @@
+"""Migrations, and the identity of a database."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from service.store.engine import make_engine
+from service.store.sql import NotMigratedError, check_migrated, migrate, new_epoch, open_store
+from service.store.tables import metadata
+from tests.store.conftest import HandClock
+
+
+def test_the_migrations_make_the_tables(url: str) -> None:
+    """Nothing differs between a migrated database and tables.py."""
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_identifiers_are_compared_by_octets_on_postgresql(url: str) -> None:
+    """Every identifier has the collation "C": Alembic does not compare those."""
+    expected = {
+        (table.name, column.name)
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if type(column.type).__name__ == "Identifier"
+    }
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT table_name, column_name FROM information_schema.columns WHERE collation_name = 'C'")
+        )
+        assert expected <= {tuple(row) for row in found}
+    engine.dispose()
+
+
+def test_several_processes_migrate_at_once(empty_url: str) -> None:
+    """Each succeeds, and the database has one identity."""
+    program = "import sys; from service.store.sql import migrate; migrate(sys.argv[1])"
+    root = Path(__file__).parents[2]
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(
+            pool.map(
+                lambda _: subprocess.run(
+                    [sys.executable, "-c", program, empty_url],
+                    cwd=root,
+                    check=False,
+                    capture_output=True,
+                    text=True,
+                ),
+                range(4),
+            )
+        )
+    assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 4
+    check_migrated(empty_url)
+
+
+def test_a_database_that_is_not_migrated_is_refused(empty_url: str) -> None:
+    """The error says which migration is there and which is needed."""
+    for use in (
+        lambda: check_migrated(empty_url),
+        lambda: open_store(empty_url, clock=HandClock()),
+        lambda: new_epoch(empty_url),
+    ):
+        with pytest.raises(NotMigratedError, match="at migration none, this program needs 0001"):
+            use()
+
+
+def test_an_epoch_ends_what_was_before(url: str) -> None:
+    """`new_epoch` changes the epoch and keeps the secret; migrating again keeps both."""
+
+    def identity() -> object:
+        store = open_store(url, clock=HandClock())
+        store.close()
+        return store.identity
+
+    before = identity()
+    migrate(url)
+    assert identity() == before
+    new_epoch(url)
+    after = identity()
+    assert after.epoch != before.epoch
+    assert after.secret == before.secret
+    assert len(after.secret) == 32
+
+
+def test_an_sqlite_file_is_made_with_its_folder(tmp_path: Path) -> None:
+    """A first start needs nothing but a path."""
+    migrate(f"sqlite:///{tmp_path}/var/lib/kraiter.db")
+    assert (tmp_path / "var/lib/kraiter.db").exists()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/name", "sqlite://", "sqlite:///:memory:", "nonsense", ""])
+def test_other_databases_are_refused(url: str) -> None:
+    """A URL that cannot work is a ValueError, before anything is opened."""
+    with pytest.raises(ValueError, match="database URL"):
+        make_engine(url)
