@@ -44,6 +44,8 @@ def configure(form: Format | None, level: Level) -> None:
     root.setLevel(max(least, logging.INFO))
     # Ours are filtered before they come here.
     logging.getLogger("service").setLevel(least)
+    # At every start it would tell that there was nothing to migrate.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
 
 

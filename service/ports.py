@@ -237,8 +237,8 @@ class CheckQueue(Protocol):
     def next_due(self) -> datetime | None:
         """Return when the first domain can be claimed, if any: a leased one at its lease's end."""
 
-    def hasten(self, tenant: str, names: Collection[str], now: datetime) -> None:
-        """Begin the fast phase of these PENDING domains again: due now at latest.
+    def hasten(self, tenant: str, names: Collection[str], *, now: datetime, due: datetime) -> None:
+        """Begin the fast phase of these PENDING domains again, at `now`: due at `due` at the latest.
 
         Domains that do not exist or are not PENDING are passed over.
         """

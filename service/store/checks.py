@@ -20,6 +20,7 @@ _RETRY_AFTER = timedelta(minutes=1)
 
 _now = bindparam("now", type_=checks.c.claim_time.type)
 _until = bindparam("until", type_=checks.c.claim_time.type)
+_at_latest = bindparam("due", type_=checks.c.claim_time.type)
 _DUE = (
     select(checks.c.generation)
     .where(checks.c.claim_time <= _now)
@@ -69,9 +70,11 @@ _HASTEN = (
     .values(
         fast_since=_now,
         gap=0.0,
-        next_check_time=case((checks.c.next_check_time > _now, _now), else_=checks.c.next_check_time),
+        next_check_time=case(
+            (checks.c.next_check_time > _at_latest, _at_latest), else_=checks.c.next_check_time
+        ),
         claim_time=case(
-            (checks.c.lease.is_(None) & (checks.c.claim_time > _now), _now),
+            (checks.c.lease.is_(None) & (checks.c.claim_time > _at_latest), _at_latest),
             else_=checks.c.claim_time,
         ),
     )
@@ -152,7 +155,7 @@ class SqlChecks(Part):
         """See `CheckQueue.next_due`."""
         return self._database.query(lambda connection: connection.execute(_NEXT_DUE).scalar())
 
-    def hasten(self, tenant: str, names: Collection[str], now: datetime) -> None:
+    def hasten(self, tenant: str, names: Collection[str], *, now: datetime, due: datetime) -> None:
         """See `CheckQueue.hasten`."""
         wanted = {"tenant": tenant, "names": list(names)}
 
@@ -160,7 +163,7 @@ class SqlChecks(Part):
             generations = connection.execute(_PENDING_NAMES, wanted).scalars().all()
             if generations:
                 rows.lock(connection, generations)
-                connection.execute(_HASTEN, {**wanted, "generations": generations, "now": now})
+                connection.execute(_HASTEN, {**wanted, "generations": generations, "now": now, "due": due})
 
         self._database.write(work)
 

@@ -48,7 +48,8 @@ class VerifyDomain:
             case Status.VERIFIED:
                 return checked
             case Status.PENDING:
-                self.queue.hasten(caller.tenant, {name}, self.clock.now())
+                now = self.clock.now()
+                self.queue.hasten(caller.tenant, {name}, now=now, due=now + self.policy.intervals.pending)
                 return self.store.get(caller.tenant, name)
             case Status.FAILED:
                 now = self.clock.now()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import Enum
 
 from service import ports
-from service.core import names
+from service.core import names, schedule
 from service.core.domain import EventType
 from service.core.errors import Reason, ServiceError, Violation, invalid_fields
 from service.core.keys import Scope
@@ -61,6 +61,7 @@ class WatchStatus:
     queue: ports.CheckQueue
     clock: ports.Clock
     tokens: TokenSealer
+    intervals: schedule.Intervals
     heartbeat: timedelta
 
     def __call__(self, caller: Caller, query: WatchQuery) -> Subscription:
@@ -77,7 +78,8 @@ class WatchStatus:
         wanted = self._names(caller, query)
         after = self._start(caller.tenant, query)
         if query.domains and wanted:
-            self.queue.hasten(caller.tenant, wanted, self.clock.now())
+            now = self.clock.now()
+            self.queue.hasten(caller.tenant, wanted, now=now, due=now + self.intervals.pending)
         return Subscription(
             tenant=caller.tenant,
             names=wanted,

@@ -219,29 +219,29 @@ def test_two_tenants_race_for_a_name(store: SqlStore, open_one: Callable[[], Sql
             assert sum(result != [None] for result in saved) == 1
 
 
-def test_hastened_domains_are_due_now(store: SqlStore, clock: HandClock) -> None:
+def test_hastened_domains_are_due_soon(store: SqlStore) -> None:
     """PENDING domains begin their fast phase again; others and unknown names are passed over."""
     add(store, "slow.com", due=999)
     add(store, "late.com", due=-5)
     add(store, "done.com", due=999)
     store.save([CheckedMove(claim(store, name="done.com"), verified)])
-    now = NOON + timedelta(seconds=10)
+    now, soon = NOON + timedelta(seconds=10), NOON + timedelta(seconds=20)
 
-    store.hasten("acme", ["slow.com", "late.com", "done.com", "none.com"], now)
-    store.hasten("acme", [], now)
+    store.hasten("acme", ["slow.com", "late.com", "done.com", "none.com"], now=now, due=soon)
+    store.hasten("acme", [], now=now, due=soon)
 
     slow, late = (store.get("acme", name).checks for name in ("slow.com", "late.com"))
-    assert (slow.next_check_time, slow.fast_since, slow.gap) == (now, now, 0.0)
+    assert (slow.next_check_time, slow.fast_since, slow.gap) == (soon, now, 0.0)
     assert late.next_check_time == NOON - timedelta(seconds=5)
     assert store.get("acme", "done.com").checks.fast_since == NOON
-    assert names(store.claim_due(now, 9, LEASE)) == ["late.com", "slow.com"]
+    assert names(store.claim_due(soon, 9, LEASE)) == ["late.com", "slow.com"]
 
 
 def test_hastening_does_not_end_a_lease(store: SqlStore) -> None:
     """A domain that is being checked is not given to a second worker."""
     add(store, "example.com")
     claim(store)
-    store.hasten("acme", ["example.com"], NOON)
+    store.hasten("acme", ["example.com"], now=NOON, due=NOON)
     assert store.claim_due(NOON, 9, LEASE) == []
 
 

@@ -13,6 +13,7 @@ from service.clock import SystemClock
 from service.core import lifecycle
 from service.core.domain import Domain, Event, EventType, Moved
 from service.core.keys import Scope
+from service.core.schedule import Intervals
 from service.core.tokens import TokenSealer
 from service.store import sql as store
 from service.store.sql import SqlStore
@@ -97,7 +98,9 @@ class Watching:
         self.store = opened
         self.tokens = TokenSealer(epoch=identity.epoch, secret=identity.secret)
         self.hub = Hub(log=opened, hints=opened.hints, codec=LineCodec(), tokens=self.tokens, config=config)
-        self._subscribe = WatchStatus(opened, opened, SystemClock(), self.tokens, timedelta(seconds=5))
+        self._subscribe = WatchStatus(
+            opened, opened, SystemClock(), self.tokens, Intervals(), timedelta(seconds=5)
+        )
 
     def subscribe(self, *, reads: bool = True, **query: object) -> Subscriber:
         """Open a stream; with `reads` False it takes one message and then stalls."""

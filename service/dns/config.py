@@ -1,0 +1,60 @@
+"""What the DNS adapter is told: whom to ask, and how long to wait."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import NamedTuple
+
+
+class Mode(StrEnum):
+    """Whose answers are wanted."""
+
+    AUTHORITATIVE = "authoritative"
+    """The zone's own name servers; a recursive resolver only where none answers."""
+    RECURSIVE = "recursive"
+    """Recursive resolvers alone, for networks that let nothing else through."""
+
+
+class Endpoint(NamedTuple):
+    """Where a DNS server listens, over UDP and TCP alike."""
+
+    address: str
+    """An IP address as text, without brackets or scope."""
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsConfig:
+    """Settings of the adapter. All durations are in seconds."""
+
+    mode: Mode = Mode.AUTHORITATIVE
+    nameservers: tuple[Endpoint, ...] = ()
+    """Recursive resolvers, in order of preference; empty for the system's own."""
+    allow_private: bool = False
+    """Whether name servers of zones may have loopback and private addresses."""
+    authority_port: int = 53
+    """Where the name servers of zones listen; tests use another port."""
+    try_timeout: float = 1.0
+    """How long one server is waited for, once."""
+    budget: float = 8.0
+    """How long one call of `resolve` may take altogether."""
+    in_flight: int = 256
+    """Queries under way at once, to authorities and as many to resolvers; each holds one socket."""
+    in_flight_per_server: int = 64
+    """Of those, how many may wait for one address."""
+    cool_down_after: int = 8
+    """Timeouts in a row, after which an address is left alone for a while."""
+    cool_down: float = 15.0
+    """How long an address is left alone."""
+    delegation_ttl_limit: float = 300.0
+    """How long name servers of a zone are remembered at most, so that a move to others is noticed."""
+
+    def __post_init__(self) -> None:
+        """Refuse a resolver that is not an IP address: looking it up would need a resolver.
+
+        Raises:
+            ValueError: for such an address.
+
+        """
+        for nameserver in self.nameservers:
+            ip_address(nameserver.address)

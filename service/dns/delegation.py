@@ -1,0 +1,202 @@
+"""Which name servers a name's zone has: found once, remembered for a while.
+
+A zone is found by asking the configured recursive resolver for the SOA record,
+which comes with every answer about its names. Deeper zones need no search:
+the servers of the zone above refer to them.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from service.core.answers import Outcome
+from service.dns import addresses, reading
+from service.dns.config import DnsConfig
+from service.dns.recursion import Failure, Recursion, Told
+
+MAX_SERVERS: Final = 13
+"""Name servers of one zone that we look at; the root has as many."""
+
+_MAX_ADDRESSES: Final = 2
+"""Of each family, for one name server."""
+_MAX_WALK: Final = 10
+"""Labels taken off in search of a zone."""
+_REMEMBERED: Final = 10_000
+_SHORTEST: Final = 5.0
+"""Seconds that anything is remembered, whatever its TTL; failures, exactly so."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameServer:
+    """A server of a zone, with those of its addresses that may be asked."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A zone and the name servers that it is delegated to."""
+
+    zone: str
+    servers: tuple[NameServer, ...]
+    expires: float
+    """In loop time."""
+
+
+class Delegations:
+    """Finds zones and remembers them. Belongs to one event loop."""
+
+    def __init__(self, recursion: Recursion, config: DnsConfig) -> None:
+        """Start with no zone known."""
+        self._recursion = recursion
+        self._config = config
+        self._cuts: OrderedDict[str, Cut] = OrderedDict()
+        self._searches: dict[str, asyncio.Task[Cut | Outcome]] = {}
+
+    async def find(self, name: str, deadline: float) -> Cut | Outcome:
+        """Return the closest zone known to contain `name`, or find it.
+
+        Returns an unknown outcome where it was not found by `deadline`.
+        """
+        if cut := self._closest(name):
+            return cut
+        anchor = _anchor(name)
+        return await self._shared(anchor, lambda: self._search(anchor, deadline), deadline)
+
+    async def descend(self, referral: reading.Referral, deadline: float) -> Cut | Outcome:
+        """Return the zone that a referral leads to, as `find` does."""
+        if cut := self._known(referral.zone):
+            return cut
+        return await self._shared(
+            f"below {referral.zone}", lambda: self._arrive(referral, deadline), deadline
+        )
+
+    def forget(self, cut: Cut) -> None:
+        """Drop a zone none of whose servers answers: perhaps it has others now."""
+        if self._cuts.get(cut.zone) is cut:
+            del self._cuts[cut.zone]
+
+    def _closest(self, name: str) -> Cut | None:
+        # Not as far up as top-level domains: their servers are spared what a resolver has cached.
+        while "." in name:
+            if cut := self._known(name):
+                return cut
+            name = _parent(name)
+        return None
+
+    def _known(self, zone: str) -> Cut | None:
+        cut = self._cuts.get(zone)
+        if cut is None or cut.expires > _now():
+            return cut
+        del self._cuts[zone]
+        return None
+
+    async def _shared(
+        self, key: str, search: Callable[[], Coroutine[None, None, Cut | Outcome]], deadline: float
+    ) -> Cut | Outcome:
+        """Join the search that is under way, or has failed just now, or start this one."""
+        task = self._searches.get(key)
+        if task is None:
+            task = self._searches[key] = asyncio.create_task(search())
+            task.add_done_callback(lambda done: self._finished(key, done))
+        await asyncio.wait({task}, timeout=deadline - _now())
+        return task.result() if task.done() else Outcome.TIMEOUT
+
+    def _finished(self, key: str, task: asyncio.Task[Cut | Outcome]) -> None:
+        failed = not task.cancelled() and task.exception() is None and isinstance(task.result(), Outcome)
+        if failed:
+            asyncio.get_running_loop().call_later(_SHORTEST, self._searches.pop, key, None)
+        else:
+            del self._searches[key]
+
+    async def _search(self, name: str, deadline: float) -> Cut | Outcome:
+        for _ in range(_MAX_WALK):
+            told = await self._recursion.ask(name, "SOA", deadline)
+            if isinstance(told, Failure):
+                return told.outcome
+            # With an alias the SOA record is that of the target's zone.
+            if reading.end_of_chain(name, told.reply) == name:
+                zone = reading.zone_of(name, told.reply)
+                if zone is not None:
+                    return self._known(zone) or await self._list_servers(zone, deadline)
+            if not name:
+                break
+            name = _parent(name)
+        return Outcome.SERVER_FAILURE
+
+    async def _list_servers(self, zone: str, deadline: float) -> Cut | Outcome:
+        told = await self._recursion.ask(zone, "NS", deadline)
+        if isinstance(told, Failure):
+            return told.outcome
+        records = [record for record in told.reply.answer if (record.owner, record.type) == (zone, "NS")]
+        if not records:
+            return Outcome.SERVER_FAILURE
+        names = {record.value for record in records}
+        return await self._remember(zone, names, {}, min(record.ttl for record in records), deadline)
+
+    async def _arrive(self, referral: reading.Referral, deadline: float) -> Cut | Outcome:
+        glue: dict[str, list[str]] = {}
+        for record in referral.glue:
+            glue.setdefault(record.owner, []).append(record.value)
+        return await self._remember(referral.zone, referral.nameservers, glue, referral.ttl, deadline)
+
+    async def _remember(
+        self, zone: str, names: Iterable[str], glue: dict[str, list[str]], ttl: float, deadline: float
+    ) -> Cut:
+        chosen = sorted(names)[:MAX_SERVERS]
+        found = await asyncio.gather(*(self._addresses(name, glue, deadline) for name in chosen))
+        servers = tuple(
+            NameServer(name, self._askable(texts)) for name, (texts, _) in zip(chosen, found, strict=True)
+        )
+        ttl = min(ttl, self._config.delegation_ttl_limit, *(address_ttl for _, address_ttl in found))
+        cut = Cut(zone, servers, _now() + max(ttl, _SHORTEST))
+        self._cuts[zone] = cut
+        self._cuts.move_to_end(zone)
+        if len(self._cuts) > _REMEMBERED:
+            self._cuts.popitem(last=False)
+        return cut
+
+    async def _addresses(
+        self, name: str, glue: dict[str, list[str]], deadline: float
+    ) -> tuple[list[str], float]:
+        """Return addresses and their TTL, which is 0 where a look-up failed."""
+        if name in glue:
+            return glue[name], self._config.delegation_ttl_limit
+        told = await asyncio.gather(*(self._recursion.ask(name, kind, deadline) for kind in ("A", "AAAA")))
+        texts: list[str] = []
+        ttl = self._config.delegation_ttl_limit
+        for answer in told:
+            match answer:
+                case Told(reply):
+                    end = reading.end_of_chain(name, reply)
+                    records = [r for r in reply.answer if r.owner == end and r.type in {"A", "AAAA"}]
+                    texts += [record.value for record in records[:_MAX_ADDRESSES]]
+                    ttl = min(ttl, *(record.ttl for record in records), ttl)
+                case Failure():
+                    ttl = 0.0
+        return texts, ttl
+
+    def _askable(self, texts: list[str]) -> tuple[str, ...]:
+        allowed = (text for text in texts if self._config.allow_private or addresses.is_public(text))
+        return tuple(allowed)[: 2 * _MAX_ADDRESSES]
+
+
+def _anchor(name: str) -> str:
+    """Return the host name that a name with underscored labels (RFC 8552) stands below.
+
+    All records of a domain share it, so that its zone is looked for once.
+    """
+    labels = name.split(".")
+    underscored = [index for index, label in enumerate(labels) if label.startswith("_")]
+    return ".".join(labels[underscored[-1] + 1 :]) if underscored else name
+
+
+def _parent(name: str) -> str:
+    return name.partition(".")[2]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,74 @@
+"""Messages are built and read without losing anything, and junk is told as junk."""
+
+import contextlib
+
+import dnslib  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.dns import wire
+
+QUERY = wire.build_query("mail.example.com", "TXT", recurse=False)
+
+
+def reply_with_txt(*chunks: bytes) -> bytes:
+    """Encode a reply with one TXT record, by another library."""
+    reply = dnslib.DNSRecord.parse(QUERY.wire).reply()
+    reply.add_answer(dnslib.RR("mail.example.com", dnslib.QTYPE.TXT, rdata=dnslib.TXT(list(chunks))))
+    return bytes(reply.pack())
+
+
+@given(st.text(max_size=2000))
+def test_text_survives_the_wire(text: str) -> None:
+    """A text of any characters, cut into chunks wherever they end, is read as it was written."""
+    octets = text.encode("utf-8", "replace")
+    chunks = [octets[start : start + 255] for start in range(0, len(octets), 255)] or [b""]
+    (record,) = wire.parse_reply(reply_with_txt(*chunks)).answer
+    assert (record.owner, record.type) == ("mail.example.com", "TXT")
+    assert record.value == octets.decode()
+
+
+@given(st.lists(st.binary(max_size=255), min_size=1, max_size=5))
+def test_octets_that_are_no_text_are_escaped(chunks: list[bytes]) -> None:
+    """What is not UTF-8 is kept visible, and chunks are joined without a space."""
+    (record,) = wire.parse_reply(reply_with_txt(*chunks)).answer
+    assert record.value == b"".join(chunks).decode("utf-8", "backslashreplace")
+
+
+@given(st.binary(max_size=300))
+def test_junk_never_breaks_the_reader(junk: bytes) -> None:
+    """Octets after our id and question parse, or are refused as malformed: nothing else happens."""
+    message = QUERY.wire[:2] + b"\x84\0\0\1\0\2\0\1\0\1" + QUERY.question + junk
+    assert QUERY.is_answered_by(message)
+    with contextlib.suppress(wire.MalformedReplyError):
+        wire.parse_reply(message)
+
+
+@given(st.integers(min_value=12, max_value=80), st.binary(min_size=1, max_size=8))
+def test_damaged_reply_never_breaks_the_reader(position: int, damage: bytes) -> None:
+    """A genuine reply with some octets overwritten parses, or is refused as malformed."""
+    genuine = reply_with_txt(b"v=spf1 ~all", b"more")
+    message = genuine[:position] + damage + genuine[position + len(damage) :]
+    with contextlib.suppress(wire.MalformedReplyError):
+        wire.parse_reply(message)
+
+
+def test_ids_are_random() -> None:
+    """Queries alike have ids that cannot be foretold."""
+    assert len({wire.build_query("example.com", "TXT", recurse=True).wire[:2] for _ in range(200)}) > 150
+
+
+def test_query_asks_for_what_is_wanted() -> None:
+    """Recursion is wanted from resolvers only, and answers of up to 1232 octets."""
+    for recurse in (False, True):
+        sent = dnslib.DNSRecord.parse(wire.build_query("mail.example.com", "MX", recurse=recurse).wire)
+        assert (str(sent.q.qname), sent.q.qtype) == ("mail.example.com.", dnslib.QTYPE.MX)
+        assert (sent.header.rd, sent.ar[0].edns_len) == (int(recurse), 1232)
+
+
+@pytest.mark.parametrize("name", [".".join(["a" * 60] * 5), "a" * 64 + ".example.com"])
+def test_name_that_cannot_be_is_refused(name: str) -> None:
+    """A name or label too long for a message is told from other errors."""
+    with pytest.raises(wire.NameTooLongError):
+        wire.build_query(name, "TXT", recurse=False)
