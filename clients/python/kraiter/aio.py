@@ -1,0 +1,163 @@
+"""The client for asyncio: what `kraiter.Client` has, awaited."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+
+import grpc
+
+from kraiter import errors, requests
+from kraiter.domains.v1 import domain_pb2 as domain_pb
+from kraiter.domains.v1 import domain_service_pb2 as pb
+from kraiter.domains.v1.domain_service_pb2_grpc import DomainServiceStub
+from kraiter.resumption import Resumption
+from kraiter.transport import DEFAULT_TIMEOUT, OPTIONS, Access
+
+if TYPE_CHECKING:
+    # Of the stubs' types alone: at run time there is one class for both.
+    from kraiter.domains.v1.domain_service_pb2_grpc import DomainServiceAsyncStub
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+
+class Client:
+    """See `kraiter.Client`. Make it where an event loop runs."""
+
+    def __init__(
+        self,
+        target: str,
+        key: str,
+        *,
+        secure: bool = False,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        access = Access.of(target, key, secure=secure, credentials=credentials)
+        if access.credentials is None:
+            self.channel = grpc.aio.insecure_channel(target, OPTIONS)
+        else:
+            self.channel = grpc.aio.secure_channel(target, access.credentials, OPTIONS)
+        self.domains = Domains(self.channel, access, timeout)
+
+    async def close(self) -> None:
+        """End every call and close the connection."""
+        await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class Domains:
+    """The tenant's domains; see `kraiter.Domains`. Every method raises `kraiter.Error`."""
+
+    def __init__(self, channel: grpc.aio.Channel, access: Access, timeout: float) -> None:
+        self._stub = DomainServiceStub(channel)
+        self._access = access
+        self._timeout = timeout
+
+    async def create(self, domain: str, **options: Unpack[requests.CreateOptions]) -> domain_pb.Domain:
+        """Register a domain, and return it with the records to publish."""
+        return await self._call(self._stub.CreateDomain, requests.create(domain, options))
+
+    async def get(self, domain: str, *, min_revision: int = 0) -> domain_pb.Domain:
+        """Return a domain, at least as fresh as `min_revision`."""
+        request = pb.GetDomainRequest(domain=domain, min_revision=min_revision)
+        return await self._call(self._stub.GetDomain, request)
+
+    async def list(self, **options: Unpack[requests.ListOptions]) -> AsyncIterator[domain_pb.Domain]:
+        """Yield the domains by name, page after page."""
+        request = pb.ListDomainsRequest(**options)
+        while True:
+            page = await self._call(self._stub.ListDomains, request)
+            for domain in page.domains:
+                yield domain
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def delete(self, domain: str) -> None:
+        """Delete a domain."""
+        await self._call(self._stub.DeleteDomain, pb.DeleteDomainRequest(domain=domain))
+
+    async def verify(self, domain: str) -> domain_pb.Domain:
+        """Look at the domain's DNS now, and return the domain with what was found."""
+        return await self._call(self._stub.VerifyDomain, pb.VerifyDomainRequest(domain=domain))
+
+    async def enable(self, domain: str, *, reason: str = "") -> domain_pb.Domain:
+        """Resume sending."""
+        request = pb.EnableDomainRequest(domain=domain, reason=reason)
+        return await self._call(self._stub.EnableDomain, request)
+
+    async def disable(self, domain: str, *, reason: str = "") -> domain_pb.Domain:
+        """Pause sending."""
+        request = pb.DisableDomainRequest(domain=domain, reason=reason)
+        return await self._call(self._stub.DisableDomain, request)
+
+    async def events(self, **options: Unpack[requests.EventOptions]) -> AsyncIterator[domain_pb.StatusEvent]:
+        """Yield what happened, newest first, page after page."""
+        request = pb.ListStatusEventsRequest(**options)
+        while True:
+            page = await self._call(self._stub.ListStatusEvents, request)
+            for event in page.events:
+                yield event
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def watch(self, **options: Unpack[requests.WatchOptions]) -> "Watch":
+        """Return the changes as they happen; see `kraiter.client.Watch`."""
+        return Watch(self._stub, self._access, requests.watch(options))
+
+    async def _call(
+        self, method: "grpc.aio.UnaryUnaryMultiCallable[_Request, _Response]", request: _Request
+    ) -> _Response:
+        try:
+            return await method(request, timeout=self._timeout, metadata=self._access.metadata)
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc_error(error) from error
+
+
+class Watch:
+    """See `kraiter.client.Watch`. Ends when its task is cancelled."""
+
+    def __init__(
+        self, stub: "DomainServiceAsyncStub", access: Access, request: pb.WatchStatusRequest
+    ) -> None:
+        self._stub = stub
+        self._access = access
+        self._resumption = Resumption(request)
+
+    @property
+    def resume_token(self) -> str:
+        """See `kraiter.client.Watch.resume_token`."""
+        return self._resumption.request.resume_token
+
+    async def __aiter__(self) -> AsyncGenerator[domain_pb.StatusEvent, None]:
+        async for message in self.messages():
+            for event in message.events:
+                yield event
+
+    async def messages(self) -> AsyncGenerator[pb.WatchStatusResponse, None]:
+        """Yield whole messages, bookmarks and the end of the initial state too."""
+        while True:
+            failure: errors.Error | None = None
+            call = self._stub.WatchStatus(self._resumption.request, metadata=self._access.metadata)
+            try:
+                async for message in call:
+                    yield message
+                    self._resumption.note(message)
+            except grpc.aio.AioRpcError as error:
+                failure = errors.from_rpc_error(error)
+            finally:
+                call.cancel()
+            await asyncio.sleep(self._resumption.pause_after(failure))
