@@ -30,6 +30,8 @@ from service.core.verdict import Outcome, Verdict
 VERIFIER = "verifier"
 PROVIDER = "provider"
 
+_ABOUT_RECORDS = {EventType.RECORDS_BROKEN, EventType.RECORDS_RESTORED, EventType.RECORDS_CHANGED}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -89,8 +91,11 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
             moved = _failed(seen, check)
         case _:
             assert_never(domain.status)
-    if moved.change is None and _tells_more(domain, seen):
+    news = _news(domain, seen)
+    if moved.change is None and news:
         moved = replace(moved, change=Change(EventType.RECORDS_CHANGED, actor=VERIFIER))
+    if moved.change is not None and moved.change.type in _ABOUT_RECORDS:
+        moved = replace(moved, change=replace(moved.change, reason=_described(news)))
     return replace(moved, domain=_scheduled(moved, check, policy))
 
 
@@ -187,20 +192,27 @@ def _fail(domain: Domain, reason: StatusReason, now: datetime) -> Moved:
     return Moved(failed, Change(EventType.STATUS_CHANGED, reason, actor=actor))
 
 
-def _tells_more(before: Domain, after: Domain) -> bool:
-    """Whether a check saw something definite that was not believed before.
+def _news(before: Domain, after: Domain) -> list[Record]:
+    """Return the records of which a check saw something definite that was not believed before.
 
     An outage is no news, and neither is its end: a record that is found again
     where it was never known to be gone.
     """
     sound = before.status is Status.VERIFIED and before.checks.failing_since is None
-    return any(
-        _definite(new) != _definite(old)
+    return [
+        new
         for old, new in zip(before.records, after.records, strict=True)
         if new.finding.state is not RecordState.UNKNOWN
+        and _definite(new) != _definite(old)
         and not (
             sound and old.finding.state is RecordState.UNKNOWN and new.finding.state is RecordState.FOUND
         )
+    ]
+
+
+def _described(news: list[Record]) -> str:
+    return "; ".join(
+        f"{record.type} {record.name} {record.finding.problem or record.finding.state}" for record in news
     )
 
 

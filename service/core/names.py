@@ -21,6 +21,10 @@ LONGEST = LONGEST_HOST - len("._domainkey.") - 32
 LONGEST_EMAIL = 254
 """Characters of an email address (RFC 5321, section 4.5.3.1.3)."""
 
+# The list inside the package. Read here, which takes some 30 ms: threads that
+# met it unread at the same time would each read it.
+_SUFFIXES = PublicSuffixList()
+_MOST_REMEMBERED = 4096
 _LONGEST_LABEL = 63
 _LONGEST_TEXT = 1000  # what is longer is refused before anything is spent on it
 _LONGEST_QUOTE = 80
@@ -63,7 +67,7 @@ def organisational(name: str) -> str:
     By the public suffix list with its private section, so that `foo.github.io`
     is an organisation of its own. A public suffix is its own organisation.
     """
-    return _suffixes().privatesuffix(name) or name
+    return _SUFFIXES.privatesuffix(name) or name
 
 
 def is_organisational(name: str) -> bool:
@@ -98,6 +102,9 @@ def email_problem(text: str) -> str | None:
     return None
 
 
+# Nearly every call names a domain, mostly one of the busy ones; finding its
+# canonical form takes as long as the answer to the call.
+@functools.lru_cache(_MOST_REMEMBERED)
 def _canonical(text: str) -> str:
     if not text.strip():
         raise _Refused("must not be empty: enter a name such as mail.example.com")
@@ -174,7 +181,7 @@ def _check_name(name: str) -> None:
         raise _Refused(f"{quote} ends in a number, as IP addresses do and domain names do not")
     if len(name) > LONGEST:
         raise _Refused(_too_long(name))
-    if _suffixes().is_public(name):
+    if _SUFFIXES.is_public(name):
         raise _Refused(
             f"{quote} is a public suffix, below which others register names: enter your own name below it"
         )
@@ -204,9 +211,3 @@ def _quoted(text: str) -> str:
 
 def _invalid(field: str, description: str) -> ServiceError:
     return invalid_fields([Violation(field, description)], Reason.INVALID_DOMAIN)
-
-
-@functools.cache
-def _suffixes() -> PublicSuffixList:
-    """Return the list inside the package; reading it takes some 30 ms, once."""
-    return PublicSuffixList()

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, exc, text
 
 from service.store import errors
-from service.store.engine import BEGIN, is_postgresql
+from service.store.engine import is_postgresql
 
 _ATTEMPTS = 5
 
@@ -29,15 +29,13 @@ class Database:
         self.is_postgresql = is_postgresql(engine)
         if self.is_postgresql:
             self._queries: Engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-            self._writes = engine.execution_options(isolation_level="READ COMMITTED")
-            self._snapshots = engine.execution_options(
+            self._writes: Engine = engine.execution_options(isolation_level="READ COMMITTED")
+            self._snapshots: Engine = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
             self._turn: threading.Lock | nullcontext[None] = nullcontext()
         else:
-            self._queries = engine
-            self._writes = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
-            self._snapshots = engine.execution_options(**{BEGIN: "BEGIN"})
+            self._queries = self._writes = self._snapshots = engine
             # SQLite waits for another writer by sleeping, without a queue. The
             # threads of one process need not: they take turns.
             self._turn = threading.Lock()
@@ -68,6 +66,8 @@ class Database:
             nonlocal committing
             committing = False
             with self._turn, self._writes.connect() as connection, connection.begin():
+                if not self.is_postgresql:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                 result = work(connection)
                 committing = True
                 return result
@@ -79,6 +79,8 @@ class Database:
     def snapshot(self) -> Iterator[Connection]:
         """Open a transaction that reads one state for as long as it is open."""
         with errors.translated(), self._snapshots.connect() as connection, connection.begin():
+            if not self.is_postgresql:
+                connection.exec_driver_sql("BEGIN")
             yield connection
 
     def ping(self) -> None:

@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _BUSY_TIMEOUT_SECONDS = 10
 CONNECT_TIMEOUT_SECONDS = 5
-
-BEGIN = "sqlite_begin"
-"""Execution option: the statement that opens a transaction on SQLite."""
 
 
 def make_engine(url: str, *, pool_size: int = 5) -> Engine:
@@ -40,12 +37,11 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,
-        # The driver shall open no transactions of its own: `_begin` does.
+        # The driver shall open no transactions of its own: `Database` does.
         isolation_level="AUTOCOMMIT",
         connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_SECONDS},
     )
     event.listen(engine, "connect", _set_up)
-    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -75,9 +71,3 @@ def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    statement = connection.get_execution_options().get(BEGIN)
-    if statement is not None:
-        connection.exec_driver_sql(statement)

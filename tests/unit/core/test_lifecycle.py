@@ -133,6 +133,7 @@ def test_a_broken_record_of_a_verified_domain_is_told_at_once_and_demotes_nothin
     assert moved.domain.status is Status.VERIFIED
     assert moved.change is not None
     assert moved.change.type is EventType.RECORDS_BROKEN
+    assert "MX bounce.example.com NOT_PUBLISHED" in moved.change.reason
     assert moved.domain.checks.failing_since == NOW + HOUR
     again = check(moved.domain, Outcome.FAILED, NOW + 2 * HOUR)
     assert again.change is None

@@ -1,0 +1,175 @@
+"""The command line: `python -m service COMMAND`."""
+
+import sys
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service import app, logs, settings
+from service.clock import SystemClock
+from service.core.errors import ServiceError
+from service.core.keys import Key, Scope
+from service.setting_kinds import parse_duration
+from service.settings import Settings, SettingsError
+from service.store import sql as store
+from service.usecases.manage_keys import ManageKeys
+
+_UNBOUNDED = 100_000
+"""Columns of what is no terminal."""
+
+cli = typer.Typer(
+    help="The sending-domains service. Its settings are read from KRAITER_... variables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+keys_cli = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+tenants_cli = typer.Typer(help="Create and list tenants.", no_args_is_help=True)
+cli.add_typer(keys_cli, name="keys")
+cli.add_typer(tenants_cli, name="tenants")
+
+
+@cli.command()
+def serve() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    chosen = _settings()
+    logs.configure(chosen.log_format, chosen.log_level)
+    app.run(chosen)
+
+
+@cli.command()
+def migrate(
+    *,
+    new_epoch: Annotated[
+        bool, typer.Option("--new-epoch", help="After a restore: refuse every token made before.")
+    ] = False,
+) -> None:
+    """Bring the database to this version's schema."""
+    url = _settings().database_url.get_secret_value()
+    store.migrate(url)
+    if new_epoch:
+        store.new_epoch(url)
+    typer.echo("the database is at this version's schema")
+
+
+@cli.command("settings")
+def show_settings() -> None:
+    """Print every setting, as the table of the README."""
+    typer.echo(settings.table())
+
+
+@cli.command("demo")
+def run_demo() -> None:
+    """Tell the life of a domain in under a minute, on loopback."""
+    from service import demo  # noqa: PLC0415 - a client and a DNS server: no other command has use for them
+
+    if not demo.tell(Console()):
+        raise typer.Exit(1)
+
+
+@tenants_cli.command("create")
+def create_tenant(tenant: str) -> None:
+    """Create a tenant."""
+    with app.opened_store(_settings()) as opened:
+        if not ManageKeys(opened, SystemClock()).create_tenant(tenant):
+            raise typer.BadParameter(f"there is a tenant {tenant} already")
+    typer.echo(f"created tenant {tenant}")
+
+
+@tenants_cli.command("list")
+def list_tenants() -> None:
+    """List all tenants."""
+    with app.opened_store(_settings()) as opened:
+        for tenant in ManageKeys(opened, SystemClock()).tenants():
+            typer.echo(tenant)
+
+
+@keys_cli.command("create")
+def create_key(
+    *,
+    tenant: Annotated[str, typer.Option(help="The tenant that the key belongs to.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may be used for; repeatable.")],
+    domain: Annotated[
+        list[str] | None, typer.Option(help="A domain that it is limited to; repeatable.")
+    ] = None,
+    expires_in: Annotated[
+        str | None, typer.Option(help="Its lifetime, such as 90d. Default: for ever.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="What it is for.")] = "",
+) -> None:
+    """Create a key and print it: it is shown this once."""
+    with app.opened_store(_settings()) as opened:
+        text = ManageKeys(opened, SystemClock()).create(
+            tenant, scopes=scope, domains=domain or (), note=note, lifetime=_lifetime(expires_in)
+        )
+    typer.echo(text)
+
+
+@keys_cli.command("list")
+def list_keys(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's keys.")] = None,
+) -> None:
+    """List keys, without their secrets."""
+    with app.opened_store(_settings()) as opened:
+        found = ManageKeys(opened, SystemClock()).list(tenant)
+    table = Table(box=None)
+    for heading in ("id", "tenant", "scopes", "domains", "created", "expires", "revoked", "note"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
+    for key in found:
+        table.add_row(*_row(key))
+    # Into a pipe goes one line for each key, whatever its length.
+    Console(width=None if sys.stdout.isatty() else _UNBOUNDED).print(table)
+
+
+@keys_cli.command("revoke")
+def revoke_key(key_id: str) -> None:
+    """Revoke a key: it stops working within a second, on open streams too."""
+    with app.opened_store(_settings()) as opened:
+        if not ManageKeys(opened, SystemClock()).revoke(key_id):
+            raise typer.BadParameter(f"there is no key {key_id}")
+    typer.echo(f"revoked key {key_id}")
+
+
+def main() -> None:
+    """Run the command line. What a user can mend is told in a line, without a traceback."""
+    try:
+        cli()
+    except (SettingsError, ServiceError, store.NotMigratedError, OSError) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+
+
+def _settings() -> Settings:
+    return settings.load()
+
+
+def _lifetime(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _row(key: Key) -> tuple[str, ...]:
+    return (
+        key.id,
+        key.tenant,
+        " ".join(sorted(key.scopes)),
+        " ".join(sorted(key.domains or ())) or "all",
+        _time(key.create_time),
+        _time(key.expire_time),
+        _time(key.revoke_time),
+        key.note,
+    )
+
+
+def _time(time: datetime | None) -> str:
+    return time.isoformat(" ", "seconds") if time else ""
+
+
+if __name__ == "__main__":
+    main()

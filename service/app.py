@@ -1,0 +1,218 @@
+"""The composition root: settings become adapters, a server and workers, and end in order."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvloop
+
+from service.bootstrap import ensure_first_key
+from service.clock import SystemClock
+from service.core import lifecycle, schedule
+from service.core.tokens import TokenSealer
+from service.dns.config import DnsConfig, Mode
+from service.dns.config import Endpoint as Nameserver
+from service.dns.resolver import DnsResolver
+from service.mail.local import LocalMailProvider
+from service.rpc import RpcConfig, RpcServer, WatchCodec
+from service.settings import Settings
+from service.store import sql as store
+from service.store.sql import SqlStore
+from service.upkeep import Upkeep
+from service.usecases import (
+    CreateDomain,
+    DeleteDomain,
+    DisableDomain,
+    EnableDomain,
+    GetDomain,
+    ListDomains,
+    ListStatusEvents,
+    UseCases,
+    VerifyDomain,
+    WatchStatus,
+)
+from service.usecases.manage_keys import ManageKeys
+from service.verifier import Verifier, VerifierConfig
+from service.watch import Hub, HubConfig
+
+_log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then stop in order.
+
+    Raises:
+        ServiceError: the database cannot be reached, or a bootstrap key that
+            belongs to another.
+        store.NotMigratedError: on PostgreSQL, before `migrate`.
+        OSError: the address cannot be listened on, or the key file not be written.
+
+    """
+    with opened_store(settings) as opened:
+        is_sqlite = _is_sqlite(settings)
+        given = settings.bootstrap_api_key
+        key_file = ensure_first_key(
+            ManageKeys(opened, SystemClock()),
+            given=given.get_secret_value() if given else None,
+            # Replicas over PostgreSQL would each write one: there an operator
+            # makes the first key on the command line.
+            key_file=settings.bootstrap_key_file if is_sqlite else None,
+        )
+        if key_file is not None:
+            print(f"The first API key was written to {key_file}", flush=True)  # noqa: T201 - for whoever starts it
+        uvloop.run(_serve(settings, opened))
+
+
+@contextmanager
+def opened_store(settings: Settings) -> Iterator[SqlStore]:
+    """Open the store, on SQLite with the schema brought up to date first."""
+    url = settings.database_url.get_secret_value()
+    if _is_sqlite(settings):
+        store.migrate(url)
+    opened = store.open_store(url, clock=SystemClock(), pool_size=settings.database_pool)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _is_sqlite(settings: Settings) -> bool:
+    return settings.database_url.get_secret_value().startswith("sqlite")
+
+
+async def _serve(settings: Settings, opened: SqlStore) -> None:
+    clock = SystemClock()
+    policy = verification_policy(settings)
+    tokens = TokenSealer(epoch=opened.identity.epoch, secret=opened.identity.secret)
+    provider = LocalMailProvider(opened.identity.secret)
+    resolver = DnsResolver(_dns_config(settings))
+    verifier = Verifier(
+        store=opened,
+        queue=opened,
+        resolver=resolver,
+        provider=provider,
+        clock=clock,
+        policy=policy,
+        config=VerifierConfig(
+            threads=settings.verifier_threads,
+            batch=settings.verifier_batch,
+            lease=settings.verifier_lease,
+            min_interval=settings.verify_min_interval,
+        ),
+    )
+    hub = Hub(log=opened, hints=opened.hints, codec=WatchCodec(), tokens=tokens, config=_hub_config(settings))
+    usecases = UseCases(
+        create_domain=CreateDomain(
+            store=opened,
+            provider=provider,
+            clock=clock,
+            policy=policy,
+            region=settings.region,
+            quota=settings.domain_quota,
+        ),
+        get_domain=GetDomain(opened),
+        list_domains=ListDomains(opened, tokens),
+        delete_domain=DeleteDomain(opened),
+        verify_domain=VerifyDomain(opened, opened, verifier, clock, policy),
+        enable_domain=EnableDomain(opened),
+        disable_domain=DisableDomain(opened),
+        watch_status=WatchStatus(
+            opened, opened, clock, tokens, policy.intervals, settings.watch_heartbeat
+        ),
+        list_status_events=ListStatusEvents(opened, tokens),
+    )
+    server = RpcServer(
+        usecases=usecases, hub=hub, keys=opened, clock=clock, ping=opened.ping, config=_rpc_config(settings)
+    )
+    upkeep = Upkeep(log=opened, clock=clock, retention=settings.event_retention)
+    stopped = _stop_signal()
+
+    await hub.start()
+    verifier.start()
+    upkeep.start()
+    try:
+        port = await server.start()
+        _announce(settings, port)
+        await stopped.wait()
+        _log.info("server_stopping")
+    finally:
+        await server.stop(settings.shutdown_grace.total_seconds())
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, verifier.stop)
+        await loop.run_in_executor(None, upkeep.end)
+        resolver.close()
+    _log.info("server_stopped")
+
+
+def verification_policy(settings: Settings) -> lifecycle.Policy:
+    """Return the rules of verification that the settings make."""
+    return lifecycle.Policy(
+        window=settings.verification_window,
+        grace=settings.grace_period,
+        grace_checks=settings.grace_checks,
+        intervals=schedule.Intervals(
+            first_delay=settings.check_first_delay,
+            pending=settings.check_pending_interval,
+            fast_phase=settings.check_fast_phase,
+            pending_max=settings.check_pending_max_interval,
+            verified=settings.check_verified_interval,
+            confirm=settings.check_confirm_interval,
+            failed=settings.check_failed_interval,
+            failed_age=settings.check_failed_age,
+            failed_old=settings.check_failed_old_interval,
+        ),
+    )
+
+
+def _dns_config(settings: Settings) -> DnsConfig:
+    return DnsConfig(
+        mode=Mode(settings.dns_mode),
+        nameservers=tuple(Nameserver(each.host, each.port) for each in settings.dns_nameservers),
+        allow_private=settings.dns_allow_private,
+        authority_port=settings.dns_authority_port,
+        try_timeout=settings.dns_timeout.total_seconds(),
+        budget=settings.dns_budget.total_seconds(),
+    )
+
+
+def _hub_config(settings: Settings) -> HubConfig:
+    poll = settings.watch_poll_sqlite if _is_sqlite(settings) else settings.watch_poll
+    return HubConfig(
+        poll=poll.total_seconds(),
+        gather=settings.watch_gather.total_seconds(),
+        ring=settings.watch_ring,
+        max_age=settings.watch_max_age.total_seconds(),
+        stale_after=max(3.0, 2 * poll.total_seconds()),
+    )
+
+
+def _rpc_config(settings: Settings) -> RpcConfig:
+    return RpcConfig(
+        host=settings.listen.host,
+        port=settings.listen.port,
+        threads=settings.rpc_threads,
+        max_calls=settings.rpc_max_calls,
+        max_streams=settings.max_streams,
+        max_streams_per_key=settings.max_streams_per_key,
+    )
+
+
+def _stop_signal() -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+def _announce(settings: Settings, port: int) -> None:
+    address = str(settings.listen._replace(port=port))
+    _log.info("server_started", address=address)
+    print(  # noqa: T201 - for whoever starts it
+        f"Listening on {address}. Call it, for example, with\n"
+        f'  grpcurl -plaintext -H "authorization: Bearer $KEY" {address} '
+        "kraiter.domains.v1.DomainService/ListDomains",
+        flush=True,
+    )

@@ -1,0 +1,103 @@
+"""`DomainService`: its unary RPCs, each one use case away from its answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from google.protobuf import empty_pb2
+from kraiter.domains.v1 import domain_pb2 as domain_pb
+from kraiter.domains.v1 import domain_service_pb2 as service_pb
+
+from service.core.keys import Scope
+from service.rpc import requests, responses
+from service.rpc.methods import Deadline, Pool, Unary, unimplemented
+from service.usecases import UseCases
+from service.usecases.caller import Caller
+
+NAME = service_pb.DESCRIPTOR.services_by_name["DomainService"].full_name
+
+_VERIFY_PATIENCE = timedelta(seconds=15)
+"""How long a check may take for a caller without a deadline."""
+_VERIFY_MARGIN = timedelta(milliseconds=250)
+"""What is left of a caller's deadline for the answer to reach it."""
+
+
+def unary(usecases: UseCases) -> Mapping[str, Unary]:
+    """Return the unary RPCs by name."""
+    read, write = Scope.DOMAINS_READ, Scope.DOMAINS_WRITE
+    answers = _Answers(usecases)
+    return {
+        "CreateDomain": Unary(service_pb.CreateDomainRequest, write, answers.create_domain),
+        "GetDomain": Unary(service_pb.GetDomainRequest, read, answers.get_domain),
+        "ListDomains": Unary(service_pb.ListDomainsRequest, read, answers.list_domains),
+        "DeleteDomain": Unary(service_pb.DeleteDomainRequest, write, answers.delete_domain),
+        "VerifyDomain": Unary(service_pb.VerifyDomainRequest, write, answers.verify_domain, Pool.WAITING),
+        "EnableDomain": Unary(service_pb.EnableDomainRequest, write, answers.enable_domain),
+        "DisableDomain": Unary(service_pb.DisableDomainRequest, write, answers.disable_domain),
+        "UpdateDomain": Unary(service_pb.UpdateDomainRequest, write, unimplemented),
+        "ListStatusEvents": Unary(service_pb.ListStatusEventsRequest, read, answers.list_status_events),
+        "ExportDnsRecords": Unary(service_pb.ExportDnsRecordsRequest, read, unimplemented),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    usecases: UseCases
+
+    def create_domain(
+        self, request: service_pb.CreateDomainRequest, caller: Caller, _deadline: Deadline
+    ) -> domain_pb.Domain:
+        created = self.usecases.create_domain(caller, requests.new_domain(request))
+        return responses.domain(created)
+
+    def get_domain(
+        self, request: service_pb.GetDomainRequest, caller: Caller, _deadline: Deadline
+    ) -> domain_pb.Domain:
+        found = self.usecases.get_domain(caller, request.domain, min_revision=request.min_revision)
+        return responses.domain(found)
+
+    def list_domains(
+        self, request: service_pb.ListDomainsRequest, caller: Caller, _deadline: Deadline
+    ) -> service_pb.ListDomainsResponse:
+        page = self.usecases.list_domains(caller, requests.domain_query(request))
+        full = request.view == domain_pb.Domain.FULL
+        return service_pb.ListDomainsResponse(
+            domains=[responses.domain(domain, full=full) for domain in page.domains],
+            next_page_token=page.next_page_token,
+            revision=page.revision,
+            resume_token=page.resume_token,
+        )
+
+    def delete_domain(
+        self, request: service_pb.DeleteDomainRequest, caller: Caller, _deadline: Deadline
+    ) -> empty_pb2.Empty:
+        self.usecases.delete_domain(caller, request.domain)
+        return empty_pb2.Empty()
+
+    def verify_domain(
+        self, request: service_pb.VerifyDomainRequest, caller: Caller, deadline: Deadline
+    ) -> domain_pb.Domain:
+        remaining = deadline.remaining()
+        wait = _VERIFY_PATIENCE if remaining is None else max(remaining - _VERIFY_MARGIN, timedelta())
+        return responses.domain(self.usecases.verify_domain(caller, request.domain, wait=wait))
+
+    def enable_domain(
+        self, request: service_pb.EnableDomainRequest, caller: Caller, _deadline: Deadline
+    ) -> domain_pb.Domain:
+        return responses.domain(self.usecases.enable_domain(caller, request.domain, request.reason))
+
+    def disable_domain(
+        self, request: service_pb.DisableDomainRequest, caller: Caller, _deadline: Deadline
+    ) -> domain_pb.Domain:
+        return responses.domain(self.usecases.disable_domain(caller, request.domain, request.reason))
+
+    def list_status_events(
+        self, request: service_pb.ListStatusEventsRequest, caller: Caller, _deadline: Deadline
+    ) -> service_pb.ListStatusEventsResponse:
+        page = self.usecases.list_status_events(
+            caller, domain=request.domain, page_size=request.page_size, page_token=request.page_token
+        )
+        return service_pb.ListStatusEventsResponse(
+            events=[responses.event(event, full=False) for event in page.events],
+            next_page_token=page.next_page_token,
+        )

@@ -1,0 +1,68 @@
+"""What an RPC is to the transport: its request, its scope, and who answers it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+from google.protobuf.message import Message
+
+from service.core.errors import Reason, ServiceError
+from service.core.keys import Scope
+from service.usecases.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Until when a caller waits."""
+
+    at: float | None
+    """On the monotonic clock, in seconds; None for no limit."""
+
+    def remaining(self) -> timedelta | None:
+        """Return the time that is left, at least none; None for no limit."""
+        return None if self.at is None else timedelta(seconds=max(self.at - time.monotonic(), 0.0))
+
+    def require_time(self) -> None:
+        """Check that somebody still waits.
+
+        Raises:
+            ServiceError: DEADLINE_EXCEEDED.
+
+        """
+        if self.at is not None and self.at <= time.monotonic():
+            raise ServiceError(Reason.DEADLINE_EXCEEDED, "the deadline passed before the call was begun")
+
+
+class Pool(Enum):
+    """Which threads answer."""
+
+    CALLS = "calls"
+    WAITING = "waiting"
+    """For calls that mostly wait, so that they keep out no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A unary RPC. `answer` blocks, on a thread of `pool`, and raises ServiceError."""
+
+    request: type[Message]
+    scope: Scope
+    answer: Callable[[Any, Caller, Deadline], Message]
+    """Takes a message of the type `request`."""
+    pool: Pool = Pool.CALLS
+
+
+def unimplemented(request: Message, _caller: Caller, _deadline: Deadline) -> Message:
+    """Refuse a call that this version of the service does not answer.
+
+    Raises:
+        ServiceError: UNIMPLEMENTED.
+
+    """
+    name = request.DESCRIPTOR.name.removesuffix("Request")
+    raise ServiceError(
+        Reason.UNIMPLEMENTED, f"this version of the service has no {name} yet", metadata={"method": name}
+    )

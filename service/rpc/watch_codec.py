@@ -1,0 +1,23 @@
+"""The octets of WatchStatus, made so that messages are joins of their parts.
+
+Concatenated serialised messages merge into one (protobuf encoding, "Last One
+Wins"): repeated fields are joined, others set.
+"""
+
+from kraiter.domains.v1 import domain_service_pb2 as pb
+
+from service.core.domain import Event
+from service.rpc import responses
+
+
+class WatchCodec:
+    """`service.watch.Codec`."""
+
+    def event(self, event: Event, *, full: bool) -> bytes:
+        """Return one entry of `WatchStatusResponse.events`, with its tag and length."""
+        return pb.WatchStatusResponse(events=[responses.event(event, full=full)]).SerializeToString()
+
+    def message(self, events: bytes, *, resume_token: str, snapshot_complete: bool) -> bytes:
+        """Return a whole `WatchStatusResponse` with these joined entries."""
+        rest = pb.WatchStatusResponse(resume_token=resume_token, snapshot_complete=snapshot_complete)
+        return events + rest.SerializeToString()

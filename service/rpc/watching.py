@@ -1,0 +1,67 @@
+"""The way of a WatchStatus call: admitted, authenticated, then fed by the hub."""
+
+import asyncio
+from concurrent.futures import Executor
+from contextlib import aclosing
+from contextvars import copy_context
+from dataclasses import dataclass
+
+import grpc
+from kraiter.domains.v1 import domain_service_pb2 as pb
+
+from service.core.keys import Scope
+from service.rpc import requests
+from service.rpc.auth import Authenticator
+from service.rpc.calls import Call, Context
+from service.rpc.limiter import Limiter
+from service.rpc.unary import parsed
+from service.usecases.caller import Caller
+from service.usecases.watch_status import Subscription, WatchStatus
+from service.watch import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCalls:
+    """Makes the handler of WatchStatus."""
+
+    limiter: Limiter
+    authenticator: Authenticator
+    executor: Executor
+    watch_status: WatchStatus
+    hub: Hub
+
+    def handler(self, name: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """Return the handler of the RPC with a full name. It passes octets through."""
+
+        async def handle(octets: bytes, context: Context) -> None:
+            call = Call.begin(name, context)
+            try:
+                with self.limiter.stream():
+                    caller = await self.authenticator.authenticate(call.authorization)
+                    call.caller = caller
+                    caller.require_scope(Scope.DOMAINS_READ)
+                    with self.limiter.stream_of(caller.key_id):
+                        await self._deliver(octets, call, caller)
+            except grpc.aio.InternalError as error:
+                # A cancel that meets a blocked write shows as this.
+                call.abandon()
+                raise asyncio.CancelledError from error
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `fail` tells them apart
+                await call.fail(error)
+            call.succeed()
+
+        return grpc.unary_stream_rpc_method_handler(handle)
+
+    async def _deliver(self, octets: bytes, call: Call, caller: Caller) -> None:
+        def subscribe() -> Subscription:
+            return self.watch_status(caller, requests.watch_query(parsed(pb.WatchStatusRequest, octets)))
+
+        loop = asyncio.get_running_loop()
+        subscription = await loop.run_in_executor(self.executor, copy_context().run, subscribe)
+        stream = self.hub.stream(subscription)
+        await call.context.send_initial_metadata(call.identification)
+        with self.authenticator.watching(caller.key_id, stream.end):
+            # Closed here, or the garbage collector would end the stream.
+            async with aclosing(stream.messages()) as messages:
+                async for message in messages:
+                    await call.context.write(message)
