@@ -118,9 +118,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         verify_domain=VerifyDomain(opened, opened, verifier, clock, policy),
         enable_domain=EnableDomain(opened),
         disable_domain=DisableDomain(opened),
-        watch_status=WatchStatus(
-            opened, opened, clock, tokens, policy.intervals, settings.watch_heartbeat
-        ),
+        watch_status=WatchStatus(opened, opened, clock, tokens, policy.intervals, settings.watch_heartbeat),
         list_status_events=ListStatusEvents(opened, tokens),
     )
     server = RpcServer(
@@ -196,6 +194,7 @@ def _rpc_config(settings: Settings) -> RpcConfig:
         max_calls=settings.rpc_max_calls,
         max_streams=settings.max_streams,
         max_streams_per_key=settings.max_streams_per_key,
+        channelz=settings.channelz,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from grpc_channelz.v1 import channelz
 
 from service import ports
 from service.rpc import domain_service, probes, sending_service
@@ -46,6 +47,8 @@ class RpcConfig:
     """Unary calls at once. gRPC's core queues 1,000 and then cancels."""
     max_streams: int = 20_000
     max_streams_per_key: int = 10_000
+    channelz: bool = False
+    """Whether to answer questions about connections, which need no key."""
     keepalive: float = 30.0
     """How often a quiet connection is pinged."""
     min_ping_interval: float = 10.0
@@ -83,6 +86,8 @@ class RpcServer:
         self._health = probes.Health(SERVICES, ping)
         self._server = grpc.aio.server(options=_options(config))
         self._add_services(usecases)
+        if config.channelz:
+            channelz.add_channelz_servicer(self._server)
 
     async def start(self) -> int:
         """Begin to serve, and return the port.
@@ -156,6 +161,7 @@ def _unary(calls: UnaryCalls, service: str, methods: Mapping[str, Unary]) -> pro
 def _options(config: RpcConfig) -> list[tuple[str, Any]]:
     return [
         ("grpc.so_reuseport", int(config.reuse_port)),
+        ("grpc.enable_channelz", int(config.channelz)),
         ("grpc.max_receive_message_length", LARGEST_REQUEST),
         ("grpc.keepalive_time_ms", _milliseconds(config.keepalive)),
         ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(config.min_ping_interval)),

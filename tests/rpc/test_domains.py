@@ -3,7 +3,6 @@
 import kraiter
 import pytest
 from kraiter.domains.v1 import domain_pb2 as pb
-from kraiter.domains.v1 import domain_service_pb2 as service_pb
 
 from tests.rpc.running import METHODS, Failure, Running, running
 

@@ -11,6 +11,7 @@ import grpc
 import kraiter
 import pytest
 import structlog
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from kraiter.domains.v1 import domain_service_pb2 as pb
@@ -275,6 +276,19 @@ def test_reflection_lists_the_services(service: Running, version: str) -> None:
 
 
 # --- the end -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_channelz_is_served_where_it_is_switched_on(tmp_path: Path, is_on: bool) -> None:
+    """It tells of connections without a key, so that it has to be asked for."""
+    with running(tmp_path, config=RpcConfig(channelz=is_on)) as service:
+        stub = channelz_pb2_grpc.ChannelzStub(service.channel)
+        if is_on:
+            assert len(stub.GetServers(channelz_pb2.GetServersRequest()).server) >= 1
+            return
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.GetServers(channelz_pb2.GetServersRequest())
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_an_orderly_stop(tmp_path: Path, pool: ThreadPoolExecutor) -> None:

@@ -194,7 +194,7 @@ def test_a_check_that_another_process_runs_is_waited_for(
     assert claim is not None
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(verifier.check_now, "acme", NAME, wait=WAIT)
-        until(lambda: waiting.running())
+        until(waiting.running)
         assert dns.asked == []
         opened.release([claim])
         assert waiting.result().checks.last_check_time is not None
