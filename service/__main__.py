@@ -34,9 +34,7 @@ cli.add_typer(tenants_cli, name="tenants")
 @cli.command()
 def serve() -> None:
     """Serve until SIGTERM or SIGINT."""
-    chosen = _settings()
-    logs.configure(chosen.log_format, chosen.log_level)
-    app.run(chosen)
+    app.run(_settings())
 
 
 @cli.command()
@@ -142,7 +140,10 @@ def main() -> None:
 
 
 def _settings() -> Settings:
-    return settings.load()
+    chosen = settings.load()
+    # For every command: standard output is for what it was asked for.
+    logs.configure(chosen.log_format, chosen.log_level)
+    return chosen
 
 
 def _lifetime(text: str | None) -> timedelta | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import grpc
 from kraiter.domains.v1 import domain_service_pb2 as pb
 
+from service.core.errors import ServiceError
 from service.core.keys import Scope
 from service.rpc import requests
 from service.rpc.auth import Authenticator
@@ -18,6 +19,9 @@ from service.rpc.unary import parsed
 from service.usecases.caller import Caller
 from service.usecases.watch_status import Subscription, WatchStatus
 from service.watch import Hub
+
+_END_PATIENCE = 0.25
+"""Seconds that a stream has for its last messages once its key is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,16 @@ class WatchCalls:
         loop = asyncio.get_running_loop()
         subscription = await loop.run_in_executor(self.executor, copy_context().run, subscribe)
         stream = self.hub.stream(subscription)
+        handler = asyncio.current_task()
+
+        def end(error: ServiceError) -> None:
+            stream.end(error)
+            # A reader that has stalled would never be told.
+            if handler is not None:
+                loop.call_later(_END_PATIENCE, handler.cancel)
+
         await call.context.send_initial_metadata(call.identification)
-        with self.authenticator.watching(caller.key_id, stream.end):
+        with self.authenticator.watching(caller.key_id, end):
             # Closed here, or the garbage collector would end the stream.
             async with aclosing(stream.messages()) as messages:
                 async for message in messages:

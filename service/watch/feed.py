@@ -1,6 +1,7 @@
 """The last events of a tenant, serialised once and shared by its streams."""
 
 import asyncio
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class Feed:
         self._entries: list[Entry] = []
         self._revisions: list[int] = []
         self._shared: dict[int, tuple[bytes, int]] = {}
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: set[Waiter] = set()
 
     def reset(self, head: int) -> None:
         """Forget everything, and continue after `head`."""
@@ -103,24 +104,59 @@ class Feed:
             shared = self._shared[place] = (self._message(octets, through), through)
         return shared
 
-    async def wait(self, patience: float) -> None:
-        """Wait until the feed has grown or been reset, or for `patience` seconds."""
-        # A future and a timer weigh a tenth of what asyncio.wait_for makes;
-        # there may be ten thousand of these.
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(patience, _resolve, future)
-        self._waiting.add(future)
+    async def wait(self, waiter: "Waiter", patience: float) -> None:
+        """Wait until the feed has grown or been reset, as `Waiter.wait` does."""
+        self._waiting.add(waiter)
         try:
-            await future
+            await waiter.wait(patience)
         finally:
-            timer.cancel()
-            self._waiting.discard(future)
+            self._waiting.discard(waiter)
 
     def wake(self) -> None:
         """End the wait of every stream."""
-        for future in self._waiting:
-            _resolve(future)
+        for waiter in self._waiting:
+            waiter.wake()
+
+
+class Waiter:
+    """How one stream waits. It lives on the event loop.
+
+    A future and a timer weigh a tenth of what `asyncio.wait_for` makes; there
+    may be ten thousand of these. The timer outlives waits that end before it:
+    a busy stream does not set one for each message.
+    """
+
+    __slots__ = ("_future", "_loop", "_timer", "_timer_due")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+
+    async def wait(self, patience: float) -> None:
+        """Wait until woken, for at most `patience` seconds. It may end for nothing."""
+        due = time.monotonic() + patience
+        if self._timer is None or self._timer_due > due:
+            self.close()
+            self._timer, self._timer_due = self._loop.call_later(patience, self._ring), due
+        self._future = self._loop.create_future()
+        await self._future
+
+    def wake(self) -> None:
+        """End the wait, if there is one."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def close(self) -> None:
+        """Let go of the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.wake()
 
 
 def bounded(entries: list[Entry]) -> list[Entry]:
@@ -131,8 +167,3 @@ def bounded(entries: list[Entry]) -> list[Entry]:
         if octets > _MOST_OCTETS and count:
             return entries[:count]
     return entries
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

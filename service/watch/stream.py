@@ -13,7 +13,7 @@ from service import ports
 from service.core.errors import ServiceError
 from service.core.tokens import TokenSealer
 from service.usecases.watch_status import Subscription, require_kept
-from service.watch.feed import Codec, Entry, Feed, FeedKey, bounded
+from service.watch.feed import Codec, Entry, Feed, FeedKey, Waiter, bounded
 from service.watch.snapshot import SnapshotReader
 from service.watch.tail import serialised
 
@@ -61,12 +61,12 @@ class Stream:
     __slots__ = (
         "_around",
         "_end",
-        "_feed",
         "_hub",
         "_max_age",
         "_place",
         "_quiet_since",
         "_subscription",
+        "_waiter",
     )
 
     def __init__(
@@ -75,19 +75,18 @@ class Stream:
         """Make the stream; it begins with `messages`."""
         self._subscription = subscription
         self._hub = hub
-        self._feed: Feed | None = None
         self._around = around
         self._max_age = max_age
         self._place = subscription.after
         self._quiet_since = 0.0
         self._end: ServiceError | None = None
+        self._waiter = Waiter()
 
     def end(self, error: ServiceError) -> None:
         """End the stream with an error, after a last bookmark. Call it on the loop."""
         if self._end is None:
             self._end = error
-            if self._feed is not None:
-                self._feed.wake()
+            self._waiter.wake()
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
         """Yield serialised messages until the stream's age is reached.
@@ -103,7 +102,6 @@ class Stream:
         expiry = time.monotonic() + self._max_age
         subscription = self._subscription
         feed = self._hub.join(self, FeedKey(subscription.tenant, subscription.full))
-        self._feed = feed
         try:
             if subscription.snapshot_first:
                 async with contextlib.aclosing(self._snapshot()) as snapshot:
@@ -120,11 +118,12 @@ class Stream:
             if self._end is not None:
                 raise self._end
         finally:
+            self._waiter.close()
             self._hub.leave(self, feed)
 
     async def _next(self, feed: Feed, expiry: float) -> bytes | None:
         if feed.floor is None:
-            await feed.wait(self._patience(expiry))
+            await feed.wait(self._waiter, self._patience(expiry))
         elif self._place < feed.floor:
             return await self._catch_up()
         elif self._place < feed.head:
@@ -134,7 +133,7 @@ class Stream:
             message, self._place = feed.message_after(self._place)
             return message
         else:
-            await feed.wait(self._patience(expiry))
+            await feed.wait(self._waiter, self._patience(expiry))
         return self._bookmark_if_due()
 
     def _patience(self, expiry: float) -> float:

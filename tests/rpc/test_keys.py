@@ -9,14 +9,19 @@ import grpc
 import kraiter
 import pytest
 from kraiter import errors
+from kraiter.domains.v1.domain_service_pb2 import WatchStatusRequest
 
 from service.clock import SystemClock
 from service.core.keys import Scope
+from service.rpc import RpcConfig
 from tests.rpc.contract_requests import request_for
-from tests.rpc.running import METHODS, Failure, Running
+from tests.rpc.running import METHODS, Failure, Running, running
+from tests.support.samples import sample_domain
+from tests.support.waiting import until
 
 PROTOS = Path(__file__).parents[2] / "protos/kraiter/domains/v1"
 GET = "/kraiter.domains.v1.DomainService/GetDomain"
+WATCH = "/kraiter.domains.v1.DomainService/WatchStatus"
 
 
 def _documented_scopes() -> dict[str, Scope]:
@@ -123,3 +128,26 @@ def test_an_expiring_key_ends_its_streams(service: Running, tenant: str) -> None
     with pytest.raises(kraiter.Unauthenticated, match="KEY_EXPIRED"):
         list(client.domains.watch())
     assert SystemClock().now() - expiry < timedelta(seconds=1)
+
+
+def test_a_stream_that_is_not_read_ends_too_when_its_key_is_revoked(tmp_path: Path) -> None:
+    """A subscriber that stalls does not keep its place on the server."""
+    with running(tmp_path, config=RpcConfig(max_streams=1)) as service:
+        tenant = service.new_tenant()
+        revoked, valid = service.new_key(tenant), service.new_key(tenant)
+        for number in range(300):
+            name = f"d{number}.example.com"
+            domain = sample_domain(tenant=tenant, name=name, disable_reason="x" * 4000)
+            service.store.create(domain, actor="key:test", request=None)
+        options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536)]
+        with grpc.insecure_channel(service.target, options) as channel:
+            request = WatchStatusRequest(start=WatchStatusRequest.EARLIEST)
+            stalled = channel.unary_stream(WATCH)(
+                request.SerializeToString(), metadata=[("authorization", f"Bearer {revoked}")]
+            )
+            next(iter(stalled))
+            refused = service.call(WATCH, b"", valid)
+            assert isinstance(refused, Failure)
+            assert refused.reason == "TOO_MANY_STREAMS"
+            service.revoke(revoked)
+            until(lambda: not isinstance(service.call(WATCH, b"", valid), Failure), within=2)

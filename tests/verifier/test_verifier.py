@@ -1,7 +1,5 @@
 """The verifier: what it asks, what it saves, and what it survives."""
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -14,17 +12,10 @@ from service.core.records import Problem, RecordState
 from service.ports import ProviderState
 from service.store.sql import SqlStore
 from service.verifier import Verifier
+from tests.support.waiting import until
 from tests.verifier.conftest import NAME, HandClock, HandDns, HandProvider
 
 WAIT = timedelta(seconds=10)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds that another thread brings about."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.005)  # a short poll: there is nothing to wait on
 
 
 def events_of(opened: SqlStore) -> list[str]:
