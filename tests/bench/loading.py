@@ -1,0 +1,84 @@
+"""Domains by the hundred thousand, written straight into the tables."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, text
+
+from service.core.domain import CheckState, Status, StatusReason
+from service.core.records import Finding, RecordState
+from service.store.document import dump_domain
+from service.store.engine import is_postgresql, make_engine
+from service.store.tables import checks, domains
+from tests.support.samples import sample_domain
+
+_BATCH = 2_000
+_NAME = "name.bench.example"
+_GENERATION = "generation-of-the-sample"
+
+
+def name(number: int) -> str:
+    """Return the name of a domain that was loaded, counted from 0."""
+    return f"d{number:06}.bench.example"
+
+
+def load(url: str, tenant: str, count: int, *, first_due: datetime, apart: timedelta) -> None:
+    """Add verified domains to an existing tenant, due one after the other."""
+    found = Finding(RecordState.FOUND, server="ns1.bench.example (127.0.0.1)")
+    sample = sample_domain(
+        tenant,
+        _NAME,
+        generation=_GENERATION,
+        status=Status.VERIFIED,
+        status_reason=StatusReason.RECORDS_FOUND,
+    )
+    # Writing a document takes longer than inserting it: one is written, and filled in.
+    document = dump_domain(
+        replace(sample, records=tuple(replace(record, finding=found) for record in sample.records))
+    )
+    engine = make_engine(url)
+    with engine.connect() as connection, connection.begin():
+        if not is_postgresql(engine):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        for numbers in _batches(count):
+            generations = [f"generation{number:06}" for number in numbers]
+            connection.execute(
+                insert(domains),
+                [
+                    {
+                        "tenant": tenant,
+                        "name": name(number),
+                        "generation": generation,
+                        "status": sample.status.value,
+                        "health": sample.health.value,
+                        "sending_enabled": True,
+                        "document": document.replace(_NAME, name(number)).replace(_GENERATION, generation),
+                    }
+                    for number, generation in zip(numbers, generations, strict=True)
+                ],
+            )
+            connection.execute(
+                insert(checks),
+                [
+                    {"generation": generation, "claim_time": due, **_schedule(due)}
+                    for number, generation in zip(numbers, generations, strict=True)
+                    for due in [first_due + number * apart]
+                ],
+            )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # What a database does by itself in time: plans that fit tables of this size.
+        connection.execute(text("ANALYZE"))
+    engine.dispose()
+
+
+def _schedule(due: datetime) -> dict[str, object]:
+    state = CheckState(next_check_time=due, fast_since=due)
+    return {field.name: getattr(state, field.name) for field in fields(state)}
+
+
+def _batches(count: int) -> Iterator[list[int]]:
+    numbers = iter(range(count))
+    while batch := list(itertools.islice(numbers, _BATCH)):
+        yield batch

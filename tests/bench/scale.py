@@ -1,0 +1,55 @@
+"""How much a run measures."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Sizes and times of all benchmarks."""
+
+    rounds: int
+    """How often subject and baseline take turns."""
+    seconds: float
+    """How long one turn lasts, where time decides."""
+    few_domains: int
+    many_domains: int
+    streams: int
+    """Subscribers that events fan out to."""
+    messages: int
+    """Messages that each of them gets in a turn."""
+    claims: int
+    """Claims and saves, in each database."""
+    checked_domains: int
+    """At least one batch of the verifier."""
+    changes: int
+    """Changes whose way to a subscriber is timed, in a turn."""
+    idle_streams: int
+
+
+FULL = Scale(
+    rounds=5,
+    seconds=2.0,
+    few_domains=1_000,
+    many_domains=100_000,
+    streams=1_000,
+    messages=20,
+    claims=1_000,
+    checked_domains=640,
+    changes=200,
+    idle_streams=2_000,
+)
+"""What the goals are set for."""
+
+QUICK = Scale(
+    rounds=1,
+    seconds=0.3,
+    few_domains=100,
+    many_domains=1_000,
+    streams=50,
+    messages=3,
+    claims=10,
+    checked_domains=64,
+    changes=10,
+    idle_streams=100,
+)
+"""Enough to see that every benchmark runs. Its figures mean nothing."""
