@@ -81,7 +81,7 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
     An unknown outcome changes no status and counts for nothing. It only shows
     in the findings, and brings the next check forward.
     """
-    seen = replace(domain, records=check.verdict.records)
+    seen = replace(domain, records=_settled(domain.records, check.verdict.records))
     match domain.status:
         case Status.PENDING:
             moved = _pending(seen, check, policy)
@@ -213,6 +213,17 @@ def _news(before: Domain, after: Domain) -> list[Record]:
 def _described(news: list[Record]) -> str:
     return "; ".join(
         f"{record.type} {record.name} {record.finding.problem or record.finding.state}" for record in news
+    )
+
+
+def _settled(before: tuple[Record, ...], after: tuple[Record, ...]) -> tuple[Record, ...]:
+    """Return what was seen, as it was seen before where only the server is another.
+
+    Servers are sampled at random: nothing is to be written for that.
+    """
+    return tuple(
+        old if replace(new.finding, server=old.finding.server) == old.finding else new
+        for old, new in zip(before, after, strict=True)
     )
 
 

@@ -68,7 +68,7 @@ class Finding:
     hint: str = ""
     """What to change, in one sentence. Empty where nothing is wrong."""
     server: str = ""
-    """Who said so."""
+    """Who said so first."""
 
 
 @dataclass(frozen=True, slots=True)

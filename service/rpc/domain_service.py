@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from google.protobuf import empty_pb2
 from kraiter.domains.v1 import domain_pb2 as domain_pb
 from kraiter.domains.v1 import domain_service_pb2 as service_pb
 
@@ -70,9 +69,9 @@ class _Answers:
 
     def delete_domain(
         self, request: service_pb.DeleteDomainRequest, caller: Caller, _deadline: Deadline
-    ) -> empty_pb2.Empty:
-        self.usecases.delete_domain(caller, request.domain)
-        return empty_pb2.Empty()
+    ) -> service_pb.DeleteDomainResponse:
+        revision = self.usecases.delete_domain(caller, request.domain)
+        return service_pb.DeleteDomainResponse(revision=revision)
 
     def verify_domain(
         self, request: service_pb.VerifyDomainRequest, caller: Caller, deadline: Deadline

@@ -91,9 +91,12 @@ class Health:
     async def _is_database_there(self) -> bool:
         if self._pinging is None or self._pinging.done():
             self._pinging = self._thread.submit(self._ping)
+        pinging = asyncio.wrap_future(self._pinging)
+        # It may fail after nobody waits for it any more: that is no news.
+        pinging.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await asyncio.shield(asyncio.wrap_future(self._pinging))
+                await asyncio.shield(pinging)
         except (ServiceError, TimeoutError):
             return False
         except Exception:  # noqa: BLE001 - whatever it was, the database is of no use

@@ -4,8 +4,9 @@ JSON escapes what a text column of PostgreSQL cannot hold, such as NUL. Times ar
 microseconds since 1970. Columns that are searched repeat part of a document.
 """
 
+import functools
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,8 @@ from service.store.tables import from_microseconds, to_microseconds
 
 _CHECK_TIMES = ("next_check_time", "last_check_time", "fast_since", "failing_since")
 _CHECK_FIELDS = tuple(field.name for field in fields(CheckState))
+_NO_CHECKS = CheckState(next_check_time=from_microseconds(0), fast_since=from_microseconds(0))
+"""Stands in where a schedule will be put."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -36,7 +39,14 @@ def dump_domain(domain: Domain) -> str:
 
 def load_domain(text: str, checks: CheckState) -> Domain:
     """Return the domain that `dump_domain` was given, with this schedule."""
-    return _domain_in(json.loads(text), checks)
+    return replace(_remembered(text), checks=checks)
+
+
+# A domain is read far more often than it changes, and reading its text takes
+# longer than fetching it. Frozen as domains are, they can be shared.
+@functools.lru_cache(maxsize=1024)
+def _remembered(text: str) -> Domain:
+    return _domain_in(json.loads(text), _NO_CHECKS)
 
 
 def dump_state(domain: Domain) -> str:

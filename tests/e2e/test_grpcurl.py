@@ -40,7 +40,7 @@ EXAMPLES: dict[str, dict[str, object]] = {
 """A request of every RPC, as JSON."""
 TOLD = {
     "CreateDomain": r'"dmarc_?[pP]olicy": "REJECT"',
-    "DeleteDomain": r"^\{\}$",
+    "DeleteDomain": r'"revision": "\d+"',
     "DisableDomain": r'"disable_?[rR]eason": "under review"',
     "WatchStatus": r'"snapshot_?[cC]omplete": true',
     "ListStatusEvents": r'"type": "CREATED"',

@@ -168,7 +168,8 @@ def test_events_say_who_and_what(client: kraiter.Client, key: str) -> None:
 def test_delete_removes_it(client: kraiter.Client) -> None:
     """A deleted domain is gone, and its history remains."""
     client.domains.create("mail.example.com")
-    client.domains.delete("mail.example.com")
+    revision = client.domains.delete("mail.example.com")
+    assert revision == next(iter(client.domains.events())).revision
     with pytest.raises(kraiter.NotFound):
         client.domains.get("mail.example.com")
     assert next(client.domains.events()).type == pb.StatusEvent.DELETED

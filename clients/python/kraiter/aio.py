@@ -85,9 +85,9 @@ class Domains:
                 return
             request.page_token = page.next_page_token
 
-    async def delete(self, domain: str) -> None:
-        """Delete a domain."""
-        await self._call(self._stub.DeleteDomain, pb.DeleteDomainRequest(domain=domain))
+    async def delete(self, domain: str) -> int:
+        """Delete a domain, and return the revision of the deletion."""
+        return (await self._call(self._stub.DeleteDomain, pb.DeleteDomainRequest(domain=domain))).revision
 
     async def verify(self, domain: str) -> domain_pb.Domain:
         """Look at the domain's DNS now, and return the domain with what was found."""

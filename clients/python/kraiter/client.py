@@ -84,9 +84,9 @@ class Domains:
                 return
             request.page_token = page.next_page_token
 
-    def delete(self, domain: str) -> None:
-        """Delete a domain."""
-        self._call(self._stub.DeleteDomain, pb.DeleteDomainRequest(domain=domain))
+    def delete(self, domain: str) -> int:
+        """Delete a domain, and return the revision of the deletion."""
+        return self._call(self._stub.DeleteDomain, pb.DeleteDomainRequest(domain=domain)).revision
 
     def verify(self, domain: str) -> domain_pb.Domain:
         """Look at the domain's DNS now, and return the domain with what was found."""

@@ -3,8 +3,20 @@
 import random
 from dataclasses import dataclass, field
 
+import grpc
+
 from kraiter.domains.v1 import domain_service_pb2 as pb
-from kraiter.errors import Error, Unavailable
+from kraiter.errors import Error
+
+_PASSING = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.ABORTED,
+        # What a stream meets that is opened just as its server stops.
+        grpc.StatusCode.CANCELLED,
+    }
+)
+"""Ends that opening the stream again helps against, in a while."""
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
@@ -33,7 +45,7 @@ class Resumption:
             Error: `error`, where opening the stream again would not help.
 
         """
-        if error is not None and not isinstance(error, Unavailable):
+        if error is not None and error.code not in _PASSING:
             raise error
         longest = min(_FIRST_PAUSE * 2**self.failures, _LONGEST_PAUSE)
         self.failures = min(self.failures + 1, 16)

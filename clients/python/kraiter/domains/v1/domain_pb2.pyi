@@ -538,7 +538,9 @@ class DnsRecord(_message.Message):
     hint: _builtins.str
     """What to change, in one sentence. Empty where nothing is wrong."""
     checked_server: _builtins.str
-    """The name server that said so, as `name (address)` or an address."""
+    """A name server that said so, as `name (address)` or an address: the first
+    of which the same was heard.
+    """
     @_builtins.property
     def observed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The values found: at most 10, each of at most 255 characters, control

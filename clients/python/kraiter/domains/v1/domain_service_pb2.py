@@ -24,12 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
-from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from kraiter.domains.v1 import domain_pb2 as kraiter_dot_domains_dot_v1_dot_domain__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kraiter/domains/v1/domain_service.proto\x12\x12kraiter.domains.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fkraiter/domains/v1/domain.proto\"\xc2\x01\n\x13\x43reateDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12<\n\x0c\x64marc_policy\x18\x03 \x01(\x0e\x32&.kraiter.domains.v1.Domain.DmarcPolicy\x12\x1c\n\x14\x64marc_report_address\x18\x04 \x01(\t\x12\x1b\n\x13mail_from_subdomain\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"8\n\x10GetDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\"\xb2\x02\n\x12ListDomainsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x08statuses\x18\x03 \x03(\x0e\x32!.kraiter.domains.v1.Domain.Status\x12\x32\n\x07healths\x18\x04 \x03(\x0e\x32!.kraiter.domains.v1.Domain.Health\x12\x1c\n\x0fsending_enabled\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\rdomain_prefix\x18\x06 \x01(\t\x12-\n\x04view\x18\x07 \x01(\x0e\x32\x1f.kraiter.domains.v1.Domain.View\x12\x14\n\x0cmin_revision\x18\x08 \x01(\x03\x42\x12\n\x10_sending_enabled\"\x83\x01\n\x13ListDomainsResponse\x12+\n\x07\x64omains\x18\x01 \x03(\x0b\x32\x1a.kraiter.domains.v1.Domain\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\"%\n\x13\x44\x65leteDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"%\n\x13VerifyDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"5\n\x13\x45nableDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"6\n\x14\x44isableDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xcf\x01\n\x13UpdateDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12<\n\x0c\x64marc_policy\x18\x03 \x01(\x0e\x32&.kraiter.domains.v1.Domain.DmarcPolicy\x12\x1c\n\x14\x64marc_report_address\x18\x04 \x01(\t\x12\x1b\n\x13mail_from_subdomain\x18\x05 \x01(\t\"\xdd\x02\n\x12WatchStatusRequest\x12\x0f\n\x07\x64omains\x18\x01 \x03(\t\x12\x33\n\x05types\x18\x02 \x03(\x0e\x32$.kraiter.domains.v1.StatusEvent.Type\x12;\n\x05start\x18\x03 \x01(\x0e\x32,.kraiter.domains.v1.WatchStatusRequest.Start\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\x35\n\x12heartbeat_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\x04view\x18\x06 \x01(\x0e\x32\x1f.kraiter.domains.v1.Domain.View\"H\n\x05Start\x12\x15\n\x11START_UNSPECIFIED\x10\x00\x12\x07\n\x03NOW\x10\x01\x12\x0c\n\x08\x45\x41RLIEST\x10\x02\x12\x11\n\rCURRENT_STATE\x10\x03\"w\n\x13WatchStatusResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.kraiter.domains.v1.StatusEvent\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_complete\x18\x03 \x01(\x08\"P\n\x17ListStatusEventsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x18ListStatusEventsResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.kraiter.domains.v1.StatusEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd8\x01\n\x17\x45xportDnsRecordsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x42\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x32.kraiter.domains.v1.ExportDnsRecordsRequest.Format\"i\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\r\n\tZONE_FILE\x10\x01\x12\x15\n\x11TERRAFORM_ROUTE53\x10\x02\x12\x18\n\x14TERRAFORM_CLOUDFLARE\x10\x03\x12\x07\n\x03\x43SV\x10\x04\"T\n\x18\x45xportDnsRecordsResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t2\xd8\n\n\rDomainService\x12h\n\x0c\x43reateDomain\x12\'.kraiter.domains.v1.CreateDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"\x13\x82\xd3\xe4\x93\x02\r\"\x08/domains:\x01*\x12h\n\tGetDomain\x12$.kraiter.domains.v1.GetDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/domains/{domain}\x12p\n\x0bListDomains\x12&.kraiter.domains.v1.ListDomainsRequest\x1a\'.kraiter.domains.v1.ListDomainsResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/domains\x12j\n\x0c\x44\x65leteDomain\x12\'.kraiter.domains.v1.DeleteDomainRequest\x1a\x16.google.protobuf.Empty\"\x19\x82\xd3\xe4\x93\x02\x13*\x11/domains/{domain}\x12x\n\x0cVerifyDomain\x12\'.kraiter.domains.v1.VerifyDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/domains/{domain}:verify:\x01*\x12x\n\x0c\x45nableDomain\x12\'.kraiter.domains.v1.EnableDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/domains/{domain}:enable:\x01*\x12{\n\rDisableDomain\x12(.kraiter.domains.v1.DisableDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/domains/{domain}:disable:\x01*\x12q\n\x0cUpdateDomain\x12\'.kraiter.domains.v1.UpdateDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"\x1c\x82\xd3\xe4\x93\x02\x16\x32\x11/domains/{domain}:\x01*\x12x\n\x0bWatchStatus\x12&.kraiter.domains.v1.WatchStatusRequest\x1a\'.kraiter.domains.v1.WatchStatusResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/domains:watch0\x01\x12\x9a\x01\n\x10ListStatusEvents\x12+.kraiter.domains.v1.ListStatusEventsRequest\x1a,.kraiter.domains.v1.ListStatusEventsResponse\"+\x82\xd3\xe4\x93\x02%\x12\x07/eventsZ\x1a\x12\x18/domains/{domain}/events\x12\x99\x01\n\x10\x45xportDnsRecords\x12+.kraiter.domains.v1.ExportDnsRecordsRequest\x1a,.kraiter.domains.v1.ExportDnsRecordsResponse\"*\x82\xd3\xe4\x93\x02$\x12\"/domains/{domain}:exportDnsRecordsB^\n\x16\x63om.kraiter.domains.v1P\x01ZBgithub.com/kraiter/domains/clients/go/kraiter/domains/v1;domainsv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'kraiter/domains/v1/domain_service.proto\x12\x12kraiter.domains.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fkraiter/domains/v1/domain.proto\"\xc2\x01\n\x13\x43reateDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12<\n\x0c\x64marc_policy\x18\x03 \x01(\x0e\x32&.kraiter.domains.v1.Domain.DmarcPolicy\x12\x1c\n\x14\x64marc_report_address\x18\x04 \x01(\t\x12\x1b\n\x13mail_from_subdomain\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"8\n\x10GetDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x14\n\x0cmin_revision\x18\x02 \x01(\x03\"\xb2\x02\n\x12ListDomainsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x08statuses\x18\x03 \x03(\x0e\x32!.kraiter.domains.v1.Domain.Status\x12\x32\n\x07healths\x18\x04 \x03(\x0e\x32!.kraiter.domains.v1.Domain.Health\x12\x1c\n\x0fsending_enabled\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\rdomain_prefix\x18\x06 \x01(\t\x12-\n\x04view\x18\x07 \x01(\x0e\x32\x1f.kraiter.domains.v1.Domain.View\x12\x14\n\x0cmin_revision\x18\x08 \x01(\x03\x42\x12\n\x10_sending_enabled\"\x83\x01\n\x13ListDomainsResponse\x12+\n\x07\x64omains\x18\x01 \x03(\x0b\x32\x1a.kraiter.domains.v1.Domain\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\"%\n\x13\x44\x65leteDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"(\n\x14\x44\x65leteDomainResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"%\n\x13VerifyDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"5\n\x13\x45nableDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"6\n\x14\x44isableDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xcf\x01\n\x13UpdateDomainRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12<\n\x0c\x64marc_policy\x18\x03 \x01(\x0e\x32&.kraiter.domains.v1.Domain.DmarcPolicy\x12\x1c\n\x14\x64marc_report_address\x18\x04 \x01(\t\x12\x1b\n\x13mail_from_subdomain\x18\x05 \x01(\t\"\xdd\x02\n\x12WatchStatusRequest\x12\x0f\n\x07\x64omains\x18\x01 \x03(\t\x12\x33\n\x05types\x18\x02 \x03(\x0e\x32$.kraiter.domains.v1.StatusEvent.Type\x12;\n\x05start\x18\x03 \x01(\x0e\x32,.kraiter.domains.v1.WatchStatusRequest.Start\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\x12\x35\n\x12heartbeat_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\x04view\x18\x06 \x01(\x0e\x32\x1f.kraiter.domains.v1.Domain.View\"H\n\x05Start\x12\x15\n\x11START_UNSPECIFIED\x10\x00\x12\x07\n\x03NOW\x10\x01\x12\x0c\n\x08\x45\x41RLIEST\x10\x02\x12\x11\n\rCURRENT_STATE\x10\x03\"w\n\x13WatchStatusResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.kraiter.domains.v1.StatusEvent\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12\x19\n\x11snapshot_complete\x18\x03 \x01(\x08\"P\n\x17ListStatusEventsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x18ListStatusEventsResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.kraiter.domains.v1.StatusEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd8\x01\n\x17\x45xportDnsRecordsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x42\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x32.kraiter.domains.v1.ExportDnsRecordsRequest.Format\"i\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\r\n\tZONE_FILE\x10\x01\x12\x15\n\x11TERRAFORM_ROUTE53\x10\x02\x12\x18\n\x14TERRAFORM_CLOUDFLARE\x10\x03\x12\x07\n\x03\x43SV\x10\x04\"T\n\x18\x45xportDnsRecordsResponse\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t2\xea\n\n\rDomainService\x12h\n\x0c\x43reateDomain\x12\'.kraiter.domains.v1.CreateDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"\x13\x82\xd3\xe4\x93\x02\r\"\x08/domains:\x01*\x12h\n\tGetDomain\x12$.kraiter.domains.v1.GetDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/domains/{domain}\x12p\n\x0bListDomains\x12&.kraiter.domains.v1.ListDomainsRequest\x1a\'.kraiter.domains.v1.ListDomainsResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/domains\x12|\n\x0c\x44\x65leteDomain\x12\'.kraiter.domains.v1.DeleteDomainRequest\x1a(.kraiter.domains.v1.DeleteDomainResponse\"\x19\x82\xd3\xe4\x93\x02\x13*\x11/domains/{domain}\x12x\n\x0cVerifyDomain\x12\'.kraiter.domains.v1.VerifyDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/domains/{domain}:verify:\x01*\x12x\n\x0c\x45nableDomain\x12\'.kraiter.domains.v1.EnableDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"#\x82\xd3\xe4\x93\x02\x1d\"\x18/domains/{domain}:enable:\x01*\x12{\n\rDisableDomain\x12(.kraiter.domains.v1.DisableDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"$\x82\xd3\xe4\x93\x02\x1e\"\x19/domains/{domain}:disable:\x01*\x12q\n\x0cUpdateDomain\x12\'.kraiter.domains.v1.UpdateDomainRequest\x1a\x1a.kraiter.domains.v1.Domain\"\x1c\x82\xd3\xe4\x93\x02\x16\x32\x11/domains/{domain}:\x01*\x12x\n\x0bWatchStatus\x12&.kraiter.domains.v1.WatchStatusRequest\x1a\'.kraiter.domains.v1.WatchStatusResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/domains:watch0\x01\x12\x9a\x01\n\x10ListStatusEvents\x12+.kraiter.domains.v1.ListStatusEventsRequest\x1a,.kraiter.domains.v1.ListStatusEventsResponse\"+\x82\xd3\xe4\x93\x02%\x12\x07/eventsZ\x1a\x12\x18/domains/{domain}/events\x12\x99\x01\n\x10\x45xportDnsRecords\x12+.kraiter.domains.v1.ExportDnsRecordsRequest\x1a,.kraiter.domains.v1.ExportDnsRecordsResponse\"*\x82\xd3\xe4\x93\x02$\x12\"/domains/{domain}:exportDnsRecordsB^\n\x16\x63om.kraiter.domains.v1P\x01ZBgithub.com/kraiter/domains/clients/go/kraiter/domains/v1;domainsv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,40 +58,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOMAINSERVICE'].methods_by_name['ListStatusEvents']._serialized_options = b'\202\323\344\223\002%\022\007/eventsZ\032\022\030/domains/{domain}/events'
   _globals['_DOMAINSERVICE'].methods_by_name['ExportDnsRecords']._loaded_options = None
   _globals['_DOMAINSERVICE'].methods_by_name['ExportDnsRecords']._serialized_options = b'\202\323\344\223\002$\022\"/domains/{domain}:exportDnsRecords'
-  _globals['_CREATEDOMAINREQUEST']._serialized_start=222
-  _globals['_CREATEDOMAINREQUEST']._serialized_end=416
-  _globals['_GETDOMAINREQUEST']._serialized_start=418
-  _globals['_GETDOMAINREQUEST']._serialized_end=474
-  _globals['_LISTDOMAINSREQUEST']._serialized_start=477
-  _globals['_LISTDOMAINSREQUEST']._serialized_end=783
-  _globals['_LISTDOMAINSRESPONSE']._serialized_start=786
-  _globals['_LISTDOMAINSRESPONSE']._serialized_end=917
-  _globals['_DELETEDOMAINREQUEST']._serialized_start=919
-  _globals['_DELETEDOMAINREQUEST']._serialized_end=956
-  _globals['_VERIFYDOMAINREQUEST']._serialized_start=958
-  _globals['_VERIFYDOMAINREQUEST']._serialized_end=995
-  _globals['_ENABLEDOMAINREQUEST']._serialized_start=997
-  _globals['_ENABLEDOMAINREQUEST']._serialized_end=1050
-  _globals['_DISABLEDOMAINREQUEST']._serialized_start=1052
-  _globals['_DISABLEDOMAINREQUEST']._serialized_end=1106
-  _globals['_UPDATEDOMAINREQUEST']._serialized_start=1109
-  _globals['_UPDATEDOMAINREQUEST']._serialized_end=1316
-  _globals['_WATCHSTATUSREQUEST']._serialized_start=1319
-  _globals['_WATCHSTATUSREQUEST']._serialized_end=1668
-  _globals['_WATCHSTATUSREQUEST_START']._serialized_start=1596
-  _globals['_WATCHSTATUSREQUEST_START']._serialized_end=1668
-  _globals['_WATCHSTATUSRESPONSE']._serialized_start=1670
-  _globals['_WATCHSTATUSRESPONSE']._serialized_end=1789
-  _globals['_LISTSTATUSEVENTSREQUEST']._serialized_start=1791
-  _globals['_LISTSTATUSEVENTSREQUEST']._serialized_end=1871
-  _globals['_LISTSTATUSEVENTSRESPONSE']._serialized_start=1873
-  _globals['_LISTSTATUSEVENTSRESPONSE']._serialized_end=1973
-  _globals['_EXPORTDNSRECORDSREQUEST']._serialized_start=1976
-  _globals['_EXPORTDNSRECORDSREQUEST']._serialized_end=2192
-  _globals['_EXPORTDNSRECORDSREQUEST_FORMAT']._serialized_start=2087
-  _globals['_EXPORTDNSRECORDSREQUEST_FORMAT']._serialized_end=2192
-  _globals['_EXPORTDNSRECORDSRESPONSE']._serialized_start=2194
-  _globals['_EXPORTDNSRECORDSRESPONSE']._serialized_end=2278
-  _globals['_DOMAINSERVICE']._serialized_start=2281
-  _globals['_DOMAINSERVICE']._serialized_end=3649
+  _globals['_CREATEDOMAINREQUEST']._serialized_start=193
+  _globals['_CREATEDOMAINREQUEST']._serialized_end=387
+  _globals['_GETDOMAINREQUEST']._serialized_start=389
+  _globals['_GETDOMAINREQUEST']._serialized_end=445
+  _globals['_LISTDOMAINSREQUEST']._serialized_start=448
+  _globals['_LISTDOMAINSREQUEST']._serialized_end=754
+  _globals['_LISTDOMAINSRESPONSE']._serialized_start=757
+  _globals['_LISTDOMAINSRESPONSE']._serialized_end=888
+  _globals['_DELETEDOMAINREQUEST']._serialized_start=890
+  _globals['_DELETEDOMAINREQUEST']._serialized_end=927
+  _globals['_DELETEDOMAINRESPONSE']._serialized_start=929
+  _globals['_DELETEDOMAINRESPONSE']._serialized_end=969
+  _globals['_VERIFYDOMAINREQUEST']._serialized_start=971
+  _globals['_VERIFYDOMAINREQUEST']._serialized_end=1008
+  _globals['_ENABLEDOMAINREQUEST']._serialized_start=1010
+  _globals['_ENABLEDOMAINREQUEST']._serialized_end=1063
+  _globals['_DISABLEDOMAINREQUEST']._serialized_start=1065
+  _globals['_DISABLEDOMAINREQUEST']._serialized_end=1119
+  _globals['_UPDATEDOMAINREQUEST']._serialized_start=1122
+  _globals['_UPDATEDOMAINREQUEST']._serialized_end=1329
+  _globals['_WATCHSTATUSREQUEST']._serialized_start=1332
+  _globals['_WATCHSTATUSREQUEST']._serialized_end=1681
+  _globals['_WATCHSTATUSREQUEST_START']._serialized_start=1609
+  _globals['_WATCHSTATUSREQUEST_START']._serialized_end=1681
+  _globals['_WATCHSTATUSRESPONSE']._serialized_start=1683
+  _globals['_WATCHSTATUSRESPONSE']._serialized_end=1802
+  _globals['_LISTSTATUSEVENTSREQUEST']._serialized_start=1804
+  _globals['_LISTSTATUSEVENTSREQUEST']._serialized_end=1884
+  _globals['_LISTSTATUSEVENTSRESPONSE']._serialized_start=1886
+  _globals['_LISTSTATUSEVENTSRESPONSE']._serialized_end=1986
+  _globals['_EXPORTDNSRECORDSREQUEST']._serialized_start=1989
+  _globals['_EXPORTDNSRECORDSREQUEST']._serialized_end=2205
+  _globals['_EXPORTDNSRECORDSREQUEST_FORMAT']._serialized_start=2100
+  _globals['_EXPORTDNSRECORDSREQUEST_FORMAT']._serialized_end=2205
+  _globals['_EXPORTDNSRECORDSRESPONSE']._serialized_start=2207
+  _globals['_EXPORTDNSRECORDSRESPONSE']._serialized_end=2291
+  _globals['_DOMAINSERVICE']._serialized_start=2294
+  _globals['_DOMAINSERVICE']._serialized_end=3680
 # @@protoc_insertion_point(module_scope)

@@ -213,6 +213,28 @@ class DeleteDomainRequest(_message.Message):
 Global___DeleteDomainRequest: _TypeAlias = DeleteDomainRequest  # noqa: Y015
 
 @_typing.final
+class DeleteDomainResponse(_message.Message):
+    """Response of DomainService.DeleteDomain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The revision of the deletion. Wait for it on WatchStatus."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteDomainResponse: _TypeAlias = DeleteDomainResponse  # noqa: Y015
+
+@_typing.final
 class VerifyDomainRequest(_message.Message):
     """Request of DomainService.VerifyDomain."""
 

@@ -3,7 +3,6 @@
 import grpc
 import warnings
 
-from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from kraiter.domains.v1 import domain_pb2 as kraiter_dot_domains_dot_v1_dot_domain__pb2
 from kraiter.domains.v1 import domain_service_pb2 as kraiter_dot_domains_dot_v1_dot_domain__service__pb2
 
@@ -67,7 +66,7 @@ class DomainServiceStub:
         self.DeleteDomain = channel.unary_unary(
                 '/kraiter.domains.v1.DomainService/DeleteDomain',
                 request_serializer=kraiter_dot_domains_dot_v1_dot_domain__service__pb2.DeleteDomainRequest.SerializeToString,
-                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                response_deserializer=kraiter_dot_domains_dot_v1_dot_domain__service__pb2.DeleteDomainResponse.FromString,
                 _registered_method=True)
         self.VerifyDomain = channel.unary_unary(
                 '/kraiter.domains.v1.DomainService/VerifyDomain',
@@ -267,7 +266,7 @@ def add_DomainServiceServicer_to_server(servicer, server):
             'DeleteDomain': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteDomain,
                     request_deserializer=kraiter_dot_domains_dot_v1_dot_domain__service__pb2.DeleteDomainRequest.FromString,
-                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                    response_serializer=kraiter_dot_domains_dot_v1_dot_domain__service__pb2.DeleteDomainResponse.SerializeToString,
             ),
             'VerifyDomain': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyDomain,
@@ -425,7 +424,7 @@ class DomainService:
             target,
             '/kraiter.domains.v1.DomainService/DeleteDomain',
             kraiter_dot_domains_dot_v1_dot_domain__service__pb2.DeleteDomainRequest.SerializeToString,
-            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            kraiter_dot_domains_dot_v1_dot_domain__service__pb2.DeleteDomainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,7 +4,6 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from kraiter.domains.v1 import domain_pb2 as _domain_pb2
 from kraiter.domains.v1 import domain_service_pb2 as _domain_service_pb2
@@ -68,7 +67,7 @@ class DomainServiceStub:
     Scope: domains.read. Errors: INVALID_ARGUMENT (INVALID_FIELD,
     INVALID_PAGE_TOKEN).
     """
-    DeleteDomain: _grpc.UnaryUnaryMultiCallable[_domain_service_pb2.DeleteDomainRequest, _empty_pb2.Empty]
+    DeleteDomain: _grpc.UnaryUnaryMultiCallable[_domain_service_pb2.DeleteDomainRequest, _domain_service_pb2.DeleteDomainResponse]
     """Deletes a domain. The owner's DNS is left alone.
 
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN), NOT_FOUND
@@ -167,7 +166,7 @@ class DomainServiceAsyncStub(DomainServiceStub):
     Scope: domains.read. Errors: INVALID_ARGUMENT (INVALID_FIELD,
     INVALID_PAGE_TOKEN).
     """
-    DeleteDomain: _aio.UnaryUnaryMultiCallable[_domain_service_pb2.DeleteDomainRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    DeleteDomain: _aio.UnaryUnaryMultiCallable[_domain_service_pb2.DeleteDomainRequest, _domain_service_pb2.DeleteDomainResponse]  # type: ignore[assignment]
     """Deletes a domain. The owner's DNS is left alone.
 
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN), NOT_FOUND
@@ -287,7 +286,7 @@ class DomainServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _domain_service_pb2.DeleteDomainRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+    ) -> _typing.Union[_domain_service_pb2.DeleteDomainResponse, _abc.Awaitable[_domain_service_pb2.DeleteDomainResponse]]:
         """Deletes a domain. The owner's DNS is left alone.
 
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN), NOT_FOUND
