@@ -1,6 +1,7 @@
 """The composition root: settings become adapters, a server and workers, and end in order."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,6 +134,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
     try:
         port = await server.start()
         _announce(settings, port)
+        _spare_collector()
         await stopped.wait()
         _log.info("server_stopping")
     finally:
@@ -142,6 +144,17 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         await loop.run_in_executor(None, upkeep.end)
         resolver.close()
     _log.info("server_stopped")
+
+
+def _spare_collector() -> None:
+    """Have the garbage collector pass over what lives as long as the process, and come seldom.
+
+    Ten thousand streams are millions of objects that are no garbage: by default
+    a fifth of the time of a fan-out would go into looking at them again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def verification_policy(settings: Settings) -> lifecycle.Policy:

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import compress
 
 import structlog
 
@@ -209,16 +210,25 @@ class Checks:
         domains = [claim.domain for claim in claims]
         asked = [verdict.questions(domain) for domain in domains]
         answers = self._ask(asked, every_server=False)
+        sampled = [verdict.judge(domain, answers) for domain in domains]
         now = self._clock.now()
-        to_confirm = [
-            questions
-            for domain, questions in zip(domains, asked, strict=True)
-            if lifecycle.needs_confirmation(domain, verdict.judge(domain, answers), now, self._policy)
+        moving = [
+            lifecycle.needs_confirmation(domain, seen, now, self._policy)
+            for domain, seen in zip(domains, sampled, strict=True)
         ]
-        answers |= self._ask(to_confirm, every_server=True)
-        answers |= self._ask([verdict.diagnose(domain, answers) for domain in domains], every_server=False)
+        answers |= self._ask(list(compress(asked, moving)), every_server=True)
+        # Mostly a domain is as it was, with nothing to explain: that is all then.
+        settled = [
+            seen if not moves and all(record.finding.problem is None for record in seen.records) else None
+            for seen, moves in zip(sampled, moving, strict=True)
+        ]
+        unsettled = [domain for domain, seen in zip(domains, settled, strict=True) if seen is None]
+        answers |= self._ask([verdict.diagnose(domain, answers) for domain in unsettled], every_server=False)
         states = self._provider.states([_ref(domain) for domain in domains])
-        return [self._move(claim, answers, states[_ref(claim.domain)]) for claim in claims]
+        return [
+            self._move(claim, answers, seen, states[_ref(claim.domain)])
+            for claim, seen in zip(claims, settled, strict=True)
+        ]
 
     def _ask(self, asked: Sequence[Sequence[Question]], *, every_server: bool) -> dict[Question, Answers]:
         questions = list(dict.fromkeys(question for each in asked for question in each))
@@ -228,15 +238,23 @@ class Checks:
         return dict(zip(questions, found, strict=True))
 
     def _move(
-        self, claim: ports.Claim, answers: Mapping[Question, Answers], state: ports.ProviderState
+        self,
+        claim: ports.Claim,
+        answers: Mapping[Question, Answers],
+        settled: verdict.Verdict | None,
+        state: ports.ProviderState,
     ) -> ports.CheckedMove:
         now = self._clock.now()
         spread = random.random()  # noqa: S311 - jitter, no secret
 
         def move(domain: Domain) -> Moved:
+            # Judged anew where more was asked, or its records have changed since.
+            if settled is not None and domain.records == claim.domain.records:
+                judged = settled
+            else:
+                judged = verdict.judge(domain, answers)
             check = lifecycle.Check(
-                # Judged anew: the domain may have changed since it was claimed.
-                verdict=verdict.judge(domain, answers),
+                verdict=judged,
                 time=now,
                 provider_ready=state is ports.ProviderState.READY,
                 provider_revoked=state is ports.ProviderState.REVOKED,

@@ -14,6 +14,7 @@ from service.core.tokens import TokenSealer
 from service.store import sql as store
 from service.store.sql import SqlStore
 from service.usecases.watch_status import Start
+from service.watch.feed import Feed, FeedKey, Waiter
 from tests.watch.conftest import Subscriber, Watching
 
 StartWatching = Callable[..., AbstractAsyncContextManager[Watching]]
@@ -331,3 +332,20 @@ def test_tokens_of_a_restored_database_are_refused(opened: SqlStore) -> None:
     with pytest.raises(ServiceError) as refused:
         tokens.open_resume(before.resume("acme", 0), "acme")
     assert refused.value.reason is Reason.INVALID_RESUME_TOKEN
+
+
+def test_the_end_of_one_stream_wakes_no_other() -> None:
+    """Or a thousand that end together would each wake the rest."""
+
+    async def scenario() -> None:
+        feed = Feed(FeedKey("acme", full=False), ring=4, message=lambda events, _through: events)
+        ending, waiting = Waiter(), Waiter()
+        tasks = [asyncio.create_task(feed.wait(waiter, 60.0)) for waiter in (ending, waiting)]
+        await asyncio.sleep(0)
+        ending.wake()
+        await tasks[0]
+        assert not tasks[1].done()
+        feed.extend([], 1)
+        await tasks[1]
+
+    run(scenario)
