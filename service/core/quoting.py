@@ -11,6 +11,8 @@ def escaped(text: str, longest: int) -> str:
     surrogates) is backslash-escaped, so that a value from a hostile zone can
     neither break a log line nor reorder the text around it.
     """
+    if len(text) <= longest and text.isprintable():
+        return text  # as nearly everything is
     shown = "".join(map(_escaped_character, text[: longest + 1]))
     return shown if len(shown) <= longest else shown[: longest - 1] + CUT
 

@@ -104,16 +104,23 @@ def _questions(domain: Domain, record: Record) -> tuple[Question, ...]:
 
 
 def _rulings(domain: Domain, answers: Mapping[Question, Answers]) -> tuple[_Ruling, ...]:
-    told = {question: _unanswered(question) for question in questions(domain)}
-    told |= {question: each for question, each in answers.items() if each.by_server}
-    return tuple(_rule(domain, record, told) for record in domain.records)
+    told = {question: _told(question, answers) for question in questions(domain)}
+    return tuple(_rule(domain, record, told, answers) for record in domain.records)
 
 
-def _unanswered(question: Question) -> Answers:
-    return Answers(question, (Answer(question, dns.Outcome.TIMEOUT),))
+def _told(question: Question, answers: Mapping[Question, Answers]) -> Answers:
+    told = answers.get(question)
+    if told is None or not told.by_server:
+        return Answers(question, (Answer(question, dns.Outcome.TIMEOUT),))
+    return told
 
 
-def _rule(domain: Domain, record: Record, told: Mapping[Question, Answers]) -> _Ruling:
+def _rule(
+    domain: Domain,
+    record: Record,
+    told: Mapping[Question, Answers],
+    answers: Mapping[Question, Answers],
+) -> _Ruling:
     if record.purpose is Purpose.DMARC:
         consulted = dmarc.discover(domain.name, told)
     else:
@@ -126,10 +133,10 @@ def _rule(domain: Domain, record: Record, told: Mapping[Question, Answers]) -> _
     elif not lacking:
         standing, finding = _Standing.FOUND, _found(record, definite[0])
     elif len(lacking) < len(definite):
-        case = problems.Case(record, lacking[0], told)
+        case = problems.Case(record, lacking[0], answers)
         standing, finding = _Standing.SPLIT, problems.explain_split(case)
     else:
-        case = problems.Case(record, lacking[0], told)
+        case = problems.Case(record, lacking[0], answers)
         standing, finding = _Standing.FAILED, problems.explain(case)
     return _Ruling(
         replace(record, finding=finding),

@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from typing import TypeVar, assert_never
 
+import uvloop
+
 from service.core.answers import Answer, Answers, Outcome, Question
 from service.dns import wire
 from service.dns.authorities import Authorities
@@ -40,7 +42,7 @@ class DnsResolver:
         self._recursion = Recursion(exchange, nameservers)
         delegations = Delegations(self._recursion, config)
         self._authorities = Authorities(exchange, delegations, self._recursion, config)
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="dns", daemon=True)
         self._thread.start()
 
