@@ -1,5 +1,6 @@
 """DMARC policy records: their syntax, and which one applies (RFC 9989)."""
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -86,6 +87,8 @@ def records_in(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(filter(is_record, values))
 
 
+# Every check asks for them, of domains that are the same from check to check.
+@functools.lru_cache(maxsize=4096)
 def questions(name: str) -> tuple[Question, ...]:
     """Return what to ask for a canonical name: its own record, then upwards.
 

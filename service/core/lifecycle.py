@@ -24,7 +24,7 @@ from service.core.domain import (
     Status,
     StatusReason,
 )
-from service.core.records import Record, RecordState
+from service.core.records import Finding, Record, RecordState
 from service.core.verdict import Outcome, Verdict
 
 VERIFIER = "verifier"
@@ -202,7 +202,8 @@ def _news(before: Domain, after: Domain) -> list[Record]:
     return [
         new
         for old, new in zip(before.records, after.records, strict=True)
-        if new.finding.state is not RecordState.UNKNOWN
+        if new is not old
+        and new.finding.state is not RecordState.UNKNOWN
         and _definite(new) != _definite(old)
         and not (
             sound and old.finding.state is RecordState.UNKNOWN and new.finding.state is RecordState.FOUND
@@ -222,9 +223,13 @@ def _settled(before: tuple[Record, ...], after: tuple[Record, ...]) -> tuple[Rec
     Servers are sampled at random: nothing is to be written for that.
     """
     return tuple(
-        old if replace(new.finding, server=old.finding.server) == old.finding else new
+        old if _said(new.finding) == _said(old.finding) else new
         for old, new in zip(before, after, strict=True)
     )
+
+
+def _said(finding: Finding) -> tuple[object, ...]:
+    return finding.state, finding.problem, finding.observed, finding.hint
 
 
 def _definite(record: Record) -> tuple[object, ...]:

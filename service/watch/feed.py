@@ -53,7 +53,6 @@ class Feed:
     def __init__(self, key: FeedKey, *, ring: int, message: Callable[[bytes, int], bytes]) -> None:
         """Make an empty feed that keeps `ring` events; `message` frames a batch."""
         self.key = key
-        self.streams = 0
         self.floor: int | None = None
         """Nothing at or below this revision is kept; None until the tail has looked."""
         self.head = 0
@@ -62,7 +61,7 @@ class Feed:
         self._entries: list[Entry] = []
         self._revisions: list[int] = []
         self._shared: dict[int, tuple[bytes, int]] = {}
-        self._waiting: set[Waiter] = set()
+        self._waiters: set[Waiter] = set()
 
     def reset(self, head: int) -> None:
         """Forget everything, and continue after `head`."""
@@ -104,17 +103,22 @@ class Feed:
             shared = self._shared[place] = (self._message(octets, through), through)
         return shared
 
-    async def wait(self, waiter: "Waiter", patience: float) -> None:
-        """Wait until the feed has grown or been reset, as `Waiter.wait` does."""
-        self._waiting.add(waiter)
-        try:
-            await waiter.wait(patience)
-        finally:
-            self._waiting.discard(waiter)
+    @property
+    def is_read(self) -> bool:
+        """Whether any stream reads the feed."""
+        return bool(self._waiters)
+
+    def join(self, waiter: "Waiter") -> None:
+        """Have a stream's waits end whenever the feed grows or is reset."""
+        self._waiters.add(waiter)
+
+    def leave(self, waiter: "Waiter") -> None:
+        """Leave a stream alone from now on."""
+        self._waiters.discard(waiter)
 
     def wake(self) -> None:
         """End the wait of every stream."""
-        for waiter in self._waiting:
+        for waiter in self._waiters:
             waiter.wake()
 
 

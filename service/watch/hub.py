@@ -124,15 +124,13 @@ class Hub:
         if feed is None:
             feed = self._feeds[key] = Feed(key, ring=self._config.ring, message=self._framed(key))
             self._tail.admit()
-        feed.streams += 1
         self._streams.add(stream)
         return feed
 
     def leave(self, stream: Stream, feed: Feed) -> None:
         """Count a stream out. A feed that nobody reads is dropped."""
         self._streams.discard(stream)
-        feed.streams -= 1
-        if not feed.streams:
+        if not feed.is_read:
             self._feeds.pop(feed.key, None)
         if not self._streams:
             self._emptied.set()

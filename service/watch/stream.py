@@ -102,6 +102,7 @@ class Stream:
         expiry = time.monotonic() + self._max_age
         subscription = self._subscription
         feed = self._hub.join(self, FeedKey(subscription.tenant, subscription.full))
+        feed.join(self._waiter)
         try:
             if subscription.snapshot_first:
                 async with contextlib.aclosing(self._snapshot()) as snapshot:
@@ -119,11 +120,12 @@ class Stream:
                 raise self._end
         finally:
             self._waiter.close()
+            feed.leave(self._waiter)
             self._hub.leave(self, feed)
 
     async def _next(self, feed: Feed, expiry: float) -> bytes | None:
         if feed.floor is None:
-            await feed.wait(self._waiter, self._patience(expiry))
+            await self._waiter.wait(self._patience(expiry))
         elif self._place < feed.floor:
             return await self._catch_up()
         elif self._place < feed.head:
@@ -133,7 +135,7 @@ class Stream:
             message, self._place = feed.message_after(self._place)
             return message
         else:
-            await feed.wait(self._waiter, self._patience(expiry))
+            await self._waiter.wait(self._patience(expiry))
         return self._bookmark_if_due()
 
     def _patience(self, expiry: float) -> float:

@@ -340,7 +340,9 @@ def test_the_end_of_one_stream_wakes_no_other() -> None:
     async def scenario() -> None:
         feed = Feed(FeedKey("acme", full=False), ring=4, message=lambda events, _through: events)
         ending, waiting = Waiter(), Waiter()
-        tasks = [asyncio.create_task(feed.wait(waiter, 60.0)) for waiter in (ending, waiting)]
+        for waiter in (ending, waiting):
+            feed.join(waiter)
+        tasks = [asyncio.create_task(waiter.wait(60.0)) for waiter in (ending, waiting)]
         await asyncio.sleep(0)
         ending.wake()
         await tasks[0]
