@@ -152,7 +152,7 @@ def _lifetime(text: str | None) -> timedelta | None:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(f"{text} is no duration such as 12h or 90d") from error
 
 
 def _row(key: Key) -> tuple[str, ...]:

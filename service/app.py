@@ -18,7 +18,7 @@ from service.dns.config import Endpoint as Nameserver
 from service.dns.resolver import DnsResolver
 from service.mail.local import LocalMailProvider
 from service.rpc import RpcConfig, RpcServer, WatchCodec
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.store import sql as store
 from service.store.sql import SqlStore
 from service.upkeep import Upkeep
@@ -88,7 +88,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
     policy = verification_policy(settings)
     tokens = TokenSealer(epoch=opened.identity.epoch, secret=opened.identity.secret)
     provider = LocalMailProvider(opened.identity.secret)
-    resolver = DnsResolver(_dns_config(settings))
+    resolver = _resolver(settings)
     verifier = Verifier(
         store=opened,
         queue=opened,
@@ -177,8 +177,8 @@ def verification_policy(settings: Settings) -> lifecycle.Policy:
     )
 
 
-def _dns_config(settings: Settings) -> DnsConfig:
-    return DnsConfig(
+def _resolver(settings: Settings) -> DnsResolver:
+    config = DnsConfig(
         mode=Mode(settings.dns_mode),
         nameservers=tuple(Nameserver(each.host, each.port) for each in settings.dns_nameservers),
         allow_private=settings.dns_allow_private,
@@ -186,6 +186,10 @@ def _dns_config(settings: Settings) -> DnsConfig:
         try_timeout=settings.dns_timeout.total_seconds(),
         budget=settings.dns_budget.total_seconds(),
     )
+    try:
+        return DnsResolver(config)
+    except ValueError as error:
+        raise SettingsError([f"KRAITER_DNS_NAMESERVERS is not set, and {error}"]) from error
 
 
 def _hub_config(settings: Settings) -> HubConfig:
