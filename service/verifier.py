@@ -130,7 +130,7 @@ class Verifier:
             if claim is not None:
                 # None: deleted and created anew, or the lease was lost, while
                 # it was checked. What there is now is looked at again.
-                if (saved := self._check([claim])[0]) is not None:
+                if (saved := self._check([claim], requested=True)[0]) is not None:
                     return saved
             else:
                 self._stopping.wait(_LOOK_AGAIN)
@@ -162,11 +162,11 @@ class Verifier:
                 self._stopping.wait(min(max(wait, 0.0), config.poll))
         return ()
 
-    def _check(self, claims: Sequence[ports.Claim]) -> Sequence[Domain | None]:
+    def _check(self, claims: Sequence[ports.Claim], *, requested: bool = False) -> Sequence[Domain | None]:
         if not claims:
             return ()
         try:
-            checked = self._checks.run(claims)
+            checked = self._checks.run(claims, requested=requested)
         except BaseException:
             self._queue.release(claims)
             raise
@@ -200,23 +200,25 @@ class Checks:
         self._clock = clock
         self._policy = policy
 
-    def run(self, claims: Sequence[ports.Claim]) -> Sequence[ports.CheckedMove]:
+    def run(self, claims: Sequence[ports.Claim], *, requested: bool) -> Sequence[ports.CheckedMove]:
         """Look at every claimed domain, and return what becomes of each.
 
-        First one name server answers for each record. Only what would move a
-        domain is asked again, of all its name servers; only what is wrong is
-        asked about further, for its hint.
+        First one name server answers for each record; where the check was
+        requested each does, since whoever waits wants to know which of them
+        lags. Only what would move a domain is asked again, of all its name
+        servers; only what is wrong is asked about further, for its hint.
         """
         domains = [claim.domain for claim in claims]
         asked = [verdict.questions(domain) for domain in domains]
-        answers = self._ask(asked, every_server=False)
+        answers = self._ask(asked, every_server=requested)
         sampled = [verdict.judge(domain, answers) for domain in domains]
         now = self._clock.now()
         moving = [
             lifecycle.needs_confirmation(domain, seen, now, self._policy)
             for domain, seen in zip(domains, sampled, strict=True)
         ]
-        answers |= self._ask(list(compress(asked, moving)), every_server=True)
+        if not requested:
+            answers |= self._ask(list(compress(asked, moving)), every_server=True)
         # Mostly a domain is as it was, with nothing to explain: that is all then.
         settled = [
             seen if not moves and all(record.finding.problem is None for record in seen.records) else None
@@ -226,7 +228,7 @@ class Checks:
         answers |= self._ask([verdict.diagnose(domain, answers) for domain in unsettled], every_server=False)
         states = self._provider.states([_ref(domain) for domain in domains])
         return [
-            self._move(claim, answers, seen, states[_ref(claim.domain)])
+            self._move(claim, answers, seen, states[_ref(claim.domain)], requested=requested)
             for claim, seen in zip(claims, settled, strict=True)
         ]
 
@@ -243,6 +245,8 @@ class Checks:
         answers: Mapping[Question, Answers],
         settled: verdict.Verdict | None,
         state: ports.ProviderState,
+        *,
+        requested: bool,
     ) -> ports.CheckedMove:
         now = self._clock.now()
         spread = random.random()  # noqa: S311 - jitter, no secret
@@ -259,6 +263,7 @@ class Checks:
                 provider_ready=state is ports.ProviderState.READY,
                 provider_revoked=state is ports.ProviderState.REVOKED,
                 held_elsewhere=claim.held_elsewhere,
+                requested=requested,
                 spread=spread,
             )
             return lifecycle.after_check(domain, check, self._policy)

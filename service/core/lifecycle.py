@@ -57,6 +57,8 @@ class Check:
     provider_revoked: bool
     held_elsewhere: bool
     """Whether another tenant has the name VERIFIED."""
+    requested: bool = False
+    """Whether VerifyDomain asked for it: such a check demotes no VERIFIED domain."""
     spread: float = 0.5
     """Where in its jitter the next gap falls, from 0 to 1."""
 
@@ -113,7 +115,7 @@ def _pending(domain: Domain, check: Check, policy: Policy) -> Moved:
 
 
 def _verified(domain: Domain, check: Check, policy: Policy) -> Moved:
-    if check.provider_revoked:
+    if check.provider_revoked and not check.requested:
         return _fail(domain, StatusReason.PROVIDER_REVOKED, check.time)
     checks = domain.checks
     match check.verdict.outcome:
@@ -140,6 +142,8 @@ def _broken(domain: Domain, check: Check, policy: Policy) -> Moved:
             return Moved(domain)
         broken = replace(checks, failing_since=check.time, failed_checks=1)
         return Moved(replace(domain, checks=broken), Change(EventType.RECORDS_BROKEN, actor=VERIFIER))
+    if check.requested:
+        return Moved(domain)
     counted = replace(domain, checks=replace(checks, failed_checks=checks.failed_checks + 1))
     lasted = check.time - checks.failing_since >= policy.grace
     if lasted and confirmed and counted.checks.failed_checks >= policy.grace_checks:
@@ -256,6 +260,10 @@ def _scheduled(moved: Moved, check: Check, policy: Policy) -> Domain:
         spread=check.spread,
         must_look_at=moments[domain.status],
     )
+    if check.requested:
+        # Whoever asks again and again must not put off the check that counts.
+        due = min(checks.next_check_time, domain.checks.next_check_time)
+        checks = replace(checks, next_check_time=due, gap=domain.checks.gap)
     return replace(domain, checks=checks)
 
 

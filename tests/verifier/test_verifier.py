@@ -24,9 +24,19 @@ def events_of(opened: SqlStore) -> list[str]:
 
 
 def look(verifier: Verifier, clock: HandClock, **later: float) -> Domain:
-    """Check the domain after some time has gone by."""
+    """Have the domain checked on request, after some time has gone by."""
     clock.time += timedelta(**later)
     return verifier.check_now("acme", NAME, wait=WAIT)
+
+
+def sweep(verifier: Verifier, opened: SqlStore, clock: HandClock, **later: float) -> Domain:
+    """Check the domain as the background does, after some time has gone by."""
+    clock.time += timedelta(**later)
+    claim = opened.claim("acme", NAME, clock.now(), timedelta(seconds=60))
+    assert claim is not None
+    (checked,) = verifier._check([claim])
+    assert checked is not None
+    return checked
 
 
 def test_a_due_domain_is_checked_and_verified(
@@ -59,14 +69,29 @@ def test_a_domain_is_not_verified_before_every_name_server_agrees(
 
 
 def test_only_transitions_are_confirmed(
-    verifier: Verifier, dns: HandDns, domain: Domain, clock: HandClock
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
 ) -> None:
     """In the steady state one name server is asked, once."""
     dns.publish(domain.records)
-    look(verifier, clock, seconds=5)
+    verifier.start()
+    clock.time += timedelta(seconds=5)
+    until(lambda: opened.get("acme", NAME).status is Status.VERIFIED)
+    assert [every_server for _, every_server in dns.asked] == [False, True]
     dns.asked.clear()
-    look(verifier, clock, hours=1)
+    clock.time += timedelta(hours=2)
+    until(lambda: opened.get("acme", NAME).checks.last_check_time == clock.time)
+    verifier.stop()
     assert [every_server for _, every_server in dns.asked] == [False]
+
+
+def test_whoever_asks_is_told_which_name_server_lags(
+    verifier: Verifier, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """A check on request asks every name server, whatever one of them would say."""
+    dns.publish(domain.records, servers=[1])
+    checked = look(verifier, clock, seconds=5)
+    assert checked.status is Status.PENDING
+    assert "Not all name servers" in checked.records[0].finding.hint
 
 
 def test_a_hint_costs_questions_only_while_something_is_missing(
@@ -85,18 +110,23 @@ def test_a_hint_costs_questions_only_while_something_is_missing(
 
 
 def test_the_provider_has_to_be_ready_too(
-    verifier: Verifier, dns: HandDns, provider: HandProvider, domain: Domain, clock: HandClock
+    verifier: Verifier,
+    opened: SqlStore,
+    dns: HandDns,
+    provider: HandProvider,
+    domain: Domain,
+    clock: HandClock,
 ) -> None:
     """And one that cannot be asked counts neither for nor against."""
     dns.publish(domain.records)
     provider.state = ProviderState.PENDING
-    assert look(verifier, clock, seconds=5).status is Status.PENDING
+    assert sweep(verifier, opened, clock, seconds=5).status is Status.PENDING
     provider.state = ProviderState.READY
-    assert look(verifier, clock, seconds=10).status is Status.VERIFIED
+    assert sweep(verifier, opened, clock, seconds=10).status is Status.VERIFIED
     provider.state = ProviderState.UNKNOWN
-    assert look(verifier, clock, hours=1).status is Status.VERIFIED
+    assert sweep(verifier, opened, clock, hours=1).status is Status.VERIFIED
     provider.state = ProviderState.REVOKED
-    assert look(verifier, clock, hours=1).status is Status.FAILED
+    assert sweep(verifier, opened, clock, hours=1).status is Status.FAILED
 
 
 def test_an_outage_up_to_the_grace_period_changes_nothing_and_tells_nothing(
@@ -104,16 +134,16 @@ def test_an_outage_up_to_the_grace_period_changes_nothing_and_tells_nothing(
 ) -> None:
     """Neither while it lasts nor when it ends."""
     dns.publish(domain.records)
-    look(verifier, clock, seconds=5)
+    sweep(verifier, opened, clock, seconds=5)
     told = events_of(opened)
     for outage in (Outcome.TIMEOUT, Outcome.SERVER_FAILURE, Outcome.REFUSED, Outcome.LAME_DELEGATION):
         dns.outage = outage
         for _ in range(6):
-            checked = look(verifier, clock, hours=3)
+            checked = sweep(verifier, opened, clock, hours=3)
             assert checked.status is Status.VERIFIED
             assert checked.records[0].finding.state is RecordState.UNKNOWN
     dns.outage = None
-    assert look(verifier, clock, minutes=1).records[0].finding.state is RecordState.FOUND
+    assert sweep(verifier, opened, clock, minutes=1).records[0].finding.state is RecordState.FOUND
     assert events_of(opened) == told
 
 
@@ -122,15 +152,15 @@ def test_a_real_break_is_told_at_once_fails_after_the_grace_period_and_heals_by_
 ) -> None:
     """The whole way down and up again, as subscribers see it."""
     dns.publish(domain.records)
-    look(verifier, clock, seconds=5)
+    sweep(verifier, opened, clock, seconds=5)
     dns.withdraw(domain.records[3])
-    assert look(verifier, clock, hours=1).status is Status.VERIFIED
+    assert sweep(verifier, opened, clock, hours=1).status is Status.VERIFIED
     assert events_of(opened)[-1] == EventType.RECORDS_BROKEN
     for _ in range(71):
-        assert look(verifier, clock, hours=1).status is Status.VERIFIED
-    assert look(verifier, clock, hours=1).status is Status.FAILED
+        assert sweep(verifier, opened, clock, hours=1).status is Status.VERIFIED
+    assert sweep(verifier, opened, clock, hours=1).status is Status.FAILED
     dns.publish(domain.records)
-    assert look(verifier, clock, hours=6).status is Status.VERIFIED
+    assert sweep(verifier, opened, clock, hours=6).status is Status.VERIFIED
     assert events_of(opened) == [
         EventType.CREATED,
         EventType.STATUS_CHANGED,
@@ -138,6 +168,37 @@ def test_a_real_break_is_told_at_once_fails_after_the_grace_period_and_heals_by_
         EventType.STATUS_CHANGED,
         EventType.STATUS_CHANGED,
     ]
+
+
+def test_a_check_on_request_demotes_nobody(
+    verifier: Verifier,
+    opened: SqlStore,
+    dns: HandDns,
+    provider: HandProvider,
+    domain: Domain,
+    clock: HandClock,
+) -> None:
+    """However long the records have been broken, and though the provider has revoked the identity."""
+    dns.publish(domain.records)
+    sweep(verifier, opened, clock, seconds=5)
+    dns.withdraw(domain.records[3])
+    for _ in range(4):
+        assert look(verifier, clock, hours=30).status is Status.VERIFIED
+    provider.state = ProviderState.REVOKED
+    assert look(verifier, clock, hours=1).status is Status.VERIFIED
+    assert sweep(verifier, opened, clock, hours=1).status is Status.FAILED
+
+
+def test_a_check_on_request_puts_off_no_other(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """Or whoever asks often enough would never be demoted."""
+    dns.publish(domain.records)
+    sweep(verifier, opened, clock, seconds=5)
+    dns.withdraw(domain.records[3])
+    due = sweep(verifier, opened, clock, hours=1).checks.next_check_time
+    for _ in range(5):
+        assert look(verifier, clock, seconds=6).checks.next_check_time == due
 
 
 def test_calls_at_the_same_time_share_one_check(verifier: Verifier, dns: HandDns, domain: Domain) -> None:
@@ -149,7 +210,7 @@ def test_calls_at_the_same_time_share_one_check(verifier: Verifier, dns: HandDns
         dns.gate.set()
         checked = {call.result().checks.last_check_time for call in calls}
     assert len(checked) == 1
-    assert sum(not every_server for _, every_server in dns.asked) <= 2  # the check, and its follow-up
+    assert len(dns.asked) <= 2  # the check, and its follow-up
 
 
 def test_a_check_younger_than_five_seconds_is_not_repeated(

@@ -164,10 +164,11 @@ class DomainServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyDomain(self, request, context):
-        """Looks at the domain's DNS now and returns the domain with what was found.
-        Calls at the same time share one check, and a check less than five seconds
-        old is not repeated. A FAILED domain that does not pass gets a new window
-        as PENDING; a VERIFIED domain is never demoted by this call.
+        """Looks at the domain's DNS now, at every name server of its zone, and
+        returns the domain with what was found. Calls at the same time share one
+        check, and a check less than five seconds old is not repeated. A FAILED
+        domain that does not pass gets a new window as PENDING; a VERIFIED domain
+        is never demoted by this call.
 
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN), NOT_FOUND
         (DOMAIN_NOT_FOUND), DEADLINE_EXCEEDED where the check outlasts the caller.

@@ -74,10 +74,11 @@ class DomainServiceStub:
     (DOMAIN_NOT_FOUND), FAILED_PRECONDITION (DOMAIN_IN_USE).
     """
     VerifyDomain: _grpc.UnaryUnaryMultiCallable[_domain_service_pb2.VerifyDomainRequest, _domain_pb2.Domain]
-    """Looks at the domain's DNS now and returns the domain with what was found.
-    Calls at the same time share one check, and a check less than five seconds
-    old is not repeated. A FAILED domain that does not pass gets a new window
-    as PENDING; a VERIFIED domain is never demoted by this call.
+    """Looks at the domain's DNS now, at every name server of its zone, and
+    returns the domain with what was found. Calls at the same time share one
+    check, and a check less than five seconds old is not repeated. A FAILED
+    domain that does not pass gets a new window as PENDING; a VERIFIED domain
+    is never demoted by this call.
 
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN), NOT_FOUND
     (DOMAIN_NOT_FOUND), DEADLINE_EXCEEDED where the check outlasts the caller.
@@ -173,10 +174,11 @@ class DomainServiceAsyncStub(DomainServiceStub):
     (DOMAIN_NOT_FOUND), FAILED_PRECONDITION (DOMAIN_IN_USE).
     """
     VerifyDomain: _aio.UnaryUnaryMultiCallable[_domain_service_pb2.VerifyDomainRequest, _domain_pb2.Domain]  # type: ignore[assignment]
-    """Looks at the domain's DNS now and returns the domain with what was found.
-    Calls at the same time share one check, and a check less than five seconds
-    old is not repeated. A FAILED domain that does not pass gets a new window
-    as PENDING; a VERIFIED domain is never demoted by this call.
+    """Looks at the domain's DNS now, at every name server of its zone, and
+    returns the domain with what was found. Calls at the same time share one
+    check, and a check less than five seconds old is not repeated. A FAILED
+    domain that does not pass gets a new window as PENDING; a VERIFIED domain
+    is never demoted by this call.
 
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN), NOT_FOUND
     (DOMAIN_NOT_FOUND), DEADLINE_EXCEEDED where the check outlasts the caller.
@@ -299,10 +301,11 @@ class DomainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _domain_service_pb2.VerifyDomainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_domain_pb2.Domain, _abc.Awaitable[_domain_pb2.Domain]]:
-        """Looks at the domain's DNS now and returns the domain with what was found.
-        Calls at the same time share one check, and a check less than five seconds
-        old is not repeated. A FAILED domain that does not pass gets a new window
-        as PENDING; a VERIFIED domain is never demoted by this call.
+        """Looks at the domain's DNS now, at every name server of its zone, and
+        returns the domain with what was found. Calls at the same time share one
+        check, and a check less than five seconds old is not repeated. A FAILED
+        domain that does not pass gets a new window as PENDING; a VERIFIED domain
+        is never demoted by this call.
 
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN), NOT_FOUND
         (DOMAIN_NOT_FOUND), DEADLINE_EXCEEDED where the check outlasts the caller.
