@@ -37,8 +37,6 @@ class RpcConfig:
     host: str = "127.0.0.1"
     port: int = 0
     """0 takes any free one."""
-    reuse_port: bool = False
-    """Whether several processes share the port."""
     threads: int = 8
     """Threads that answer unary calls."""
     waiting_threads: int = 32
@@ -160,7 +158,8 @@ def _unary(calls: UnaryCalls, service: str, methods: Mapping[str, Unary]) -> pro
 
 def _options(config: RpcConfig) -> list[tuple[str, Any]]:
     return [
-        ("grpc.so_reuseport", int(config.reuse_port)),
+        # Or a second server would take half of the first one's connections.
+        ("grpc.so_reuseport", 0),
         ("grpc.enable_channelz", int(config.channelz)),
         ("grpc.max_receive_message_length", LARGEST_REQUEST),
         ("grpc.keepalive_time_ms", _milliseconds(config.keepalive)),

@@ -54,7 +54,7 @@ def migrate(url: str) -> None:
         database.close()
 
 
-def check_migrated(url: str) -> None:
+def check(database: Database) -> None:
     """Return when the tables are up to date.
 
     Raises:
@@ -62,15 +62,6 @@ def check_migrated(url: str) -> None:
         ServiceError: DATABASE_UNAVAILABLE.
 
     """
-    database = Database(make_engine(url))
-    try:
-        check(database)
-    finally:
-        database.close()
-
-
-def check(database: Database) -> None:
-    """Do as `check_migrated`, in an open database."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     current = database.query(lambda connection: MigrationContext.configure(connection).get_current_revision())
     if current != head:

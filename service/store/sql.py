@@ -12,9 +12,9 @@ from service.store.engine import CONNECT_TIMEOUT_SECONDS, make_engine
 from service.store.hints import Connect, LocalHints, PostgresHints
 from service.store.keys import SqlKeys
 from service.store.log import SqlEventLog
-from service.store.schema import NotMigratedError, check_migrated, migrate, new_epoch
+from service.store.schema import NotMigratedError, migrate, new_epoch
 
-__all__ = ["NotMigratedError", "SqlStore", "check_migrated", "migrate", "new_epoch", "open_store"]
+__all__ = ["NotMigratedError", "SqlStore", "migrate", "new_epoch", "open_store"]
 
 
 class SqlStore(SqlDomains, SqlChecks, SqlEventLog, SqlKeys):

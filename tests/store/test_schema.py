@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from service.store.engine import make_engine
-from service.store.sql import NotMigratedError, check_migrated, migrate, new_epoch, open_store
+from service.store.sql import NotMigratedError, migrate, new_epoch, open_store
 from service.store.tables import metadata
 from tests.store.conftest import HandClock
 
@@ -61,13 +61,12 @@ def test_several_processes_migrate_at_once(empty_url: str) -> None:
             )
         )
     assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 4
-    check_migrated(empty_url)
+    open_store(empty_url, clock=HandClock()).close()
 
 
 def test_a_database_that_is_not_migrated_is_refused(empty_url: str) -> None:
     """The error says which migration is there and which is needed."""
     for use in (
-        lambda: check_migrated(empty_url),
         lambda: open_store(empty_url, clock=HandClock()),
         lambda: new_epoch(empty_url),
     ):
