@@ -80,7 +80,7 @@ def _listens(address: str, process: subprocess.Popen[bytes]) -> bool:
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port))):
             return True
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(_LOOK_AGAIN)  # a poll: nothing tells of it
     return False
 
 

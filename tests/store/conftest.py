@@ -2,34 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from service.store.sql import SqlStore, migrate, open_store
+from tests.support.clock import HandClock
 from tests.support.postgres import postgres
-from tests.support.samples import NOON
 
 __all__ = ["postgres"]
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
-
-
-class HandClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        """Begin at the time of the samples."""
-        self.time = NOON
-
-    def now(self) -> datetime:
-        """Return the time it was set to."""
-        return self.time
-
-    def advance(self, **by: float) -> None:
-        """Move on, by the arguments of a `timedelta`."""
-        self.time += timedelta(**by)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from service.core.domain import Moved, Status
 from service.core.errors import Reason, ServiceError
 from service.ports import CheckedMove, Claim
 from service.store.sql import SqlStore
-from tests.store.conftest import HandClock
 from tests.store.moves import Rescheduled, toggled, verified
+from tests.support.clock import HandClock
 from tests.support.samples import NOON, sample_domain
 
 LEASE = timedelta(minutes=1)

@@ -15,8 +15,8 @@ from service.core.records import Finding, Problem, RecordState
 from service.ports import CreateRequest, DomainFilter
 from service.store.document import dump_state, load_state
 from service.store.sql import SqlStore
-from tests.store.conftest import HandClock
 from tests.store.moves import Rescheduled, toggled
+from tests.support.clock import HandClock
 from tests.support.samples import NOON, sample_domain
 
 

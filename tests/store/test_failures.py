@@ -6,8 +6,8 @@ import pytest
 
 from service.core.errors import Reason, ServiceError
 from service.store.sql import SqlStore, migrate, open_store
-from tests.store.conftest import HandClock
 from tests.store.moves import toggled
+from tests.support.clock import HandClock
 from tests.support.postgres import PostgresServer
 from tests.support.samples import sample_domain
 

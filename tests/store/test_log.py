@@ -11,8 +11,8 @@ import pytest
 from service.core.domain import Change, Event, EventType, Move, Moved
 from service.ports import CheckedMove, CreateRequest, LogBounds
 from service.store.sql import SqlStore
-from tests.store.conftest import HandClock
 from tests.store.moves import toggled
+from tests.support.clock import HandClock
 from tests.support.samples import NOON, sample_domain
 
 WRITERS = 6

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from service.store.engine import make_engine
 from service.store.sql import NotMigratedError, migrate, new_epoch, open_store
 from service.store.tables import metadata
-from tests.store.conftest import HandClock
+from tests.support.clock import HandClock
 
 
 def test_the_migrations_make_the_tables(url: str) -> None:

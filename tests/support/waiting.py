@@ -13,5 +13,5 @@ def until(condition: Callable[[], _T | None], *, within: float = 10.0) -> _T:
     deadline = time.monotonic() + within
     while not (value := condition()):
         assert time.monotonic() < deadline, f"nothing came of it within {within:g} seconds"
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(_LOOK_AGAIN)  # a poll: nothing tells of it
     return value

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,22 +15,11 @@ from service.core.domain import Domain
 from service.core.records import DmarcPolicy, Identity, Record
 from service.store.sql import SqlStore, migrate, open_store
 from service.verifier import Verifier, VerifierConfig
-from tests.support.samples import sample_domain
+from tests.support.clock import HandClock
+from tests.support.samples import NOON, sample_domain
 
 NAME = "mail.example.com"
-START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 POLICY = lifecycle.Policy()
-
-
-class HandClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        """Return the time it was set to."""
-        return self.time
 
 
 @dataclass
@@ -149,9 +138,9 @@ def domain(opened: SqlStore) -> Domain:
     identity = Identity(("t1", "t2", "t3"), "dkim.test", "feedback.test", "spf.test")
     draft = sample_domain(
         name=NAME,
-        create_time=START,
-        status_time=START,
-        verification_deadline=START + POLICY.window,
+        create_time=NOON,
+        status_time=NOON,
+        verification_deadline=NOON + POLICY.window,
         mail_from=NAME,
         records=records.required_for(
             NAME,
@@ -161,6 +150,6 @@ def domain(opened: SqlStore) -> Domain:
             dmarc_report_address="dmarc@example.com",
             challenge=None,
         ),
-        checks=schedule.first(START, POLICY.intervals),
+        checks=schedule.first(NOON, POLICY.intervals),
     )
     return opened.create(draft, actor="key:test", request=None)

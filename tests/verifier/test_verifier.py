@@ -12,8 +12,9 @@ from service.core.records import Problem, RecordState
 from service.ports import ProviderState
 from service.store.sql import SqlStore
 from service.verifier import Verifier
+from tests.support.clock import HandClock
 from tests.support.waiting import until
-from tests.verifier.conftest import NAME, HandClock, HandDns, HandProvider
+from tests.verifier.conftest import NAME, HandDns, HandProvider
 
 WAIT = timedelta(seconds=10)
 
@@ -25,13 +26,13 @@ def events_of(opened: SqlStore) -> list[str]:
 
 def look(verifier: Verifier, clock: HandClock, **later: float) -> Domain:
     """Have the domain checked on request, after some time has gone by."""
-    clock.time += timedelta(**later)
+    clock.advance(**later)
     return verifier.check_now("acme", NAME, wait=WAIT)
 
 
 def sweep(verifier: Verifier, opened: SqlStore, clock: HandClock, **later: float) -> Domain:
     """Check the domain as the background does, after some time has gone by."""
-    clock.time += timedelta(**later)
+    clock.advance(**later)
     claim = opened.claim("acme", NAME, clock.now(), timedelta(seconds=60))
     assert claim is not None
     (checked,) = verifier._check([claim])
