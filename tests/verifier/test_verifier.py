@@ -199,7 +199,7 @@ def test_a_check_on_request_puts_off_no_other(
     dns.withdraw(domain.records[3])
     due = sweep(verifier, opened, clock, hours=1).checks.next_check_time
     for _ in range(5):
-        assert look(verifier, clock, seconds=6).checks.next_check_time == due
+        assert look(verifier, clock, seconds=6).checks.next_check_time <= due
 
 
 def test_calls_at_the_same_time_share_one_check(verifier: Verifier, dns: HandDns, domain: Domain) -> None:
