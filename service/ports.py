@@ -153,6 +153,9 @@ class DomainStore(Protocol):
 
         """
 
+    def find(self, tenant: str, names: Collection[str]) -> Mapping[str, Domain]:
+        """Return those of a tenant's domains that exist, by name, read in one query."""
+
     def head(self, tenant: str) -> int:
         """Return the tenant's present revision; 0 before its first change."""
 

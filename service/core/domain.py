@@ -88,6 +88,10 @@ class Domain:
     checks: CheckState
     revision: int = 0
 
+    def __hash__(self) -> int:
+        """Return what tells most states of most domains apart: all of one would take too long."""
+        return hash((self.tenant, self.name, self.revision, self.checks.next_check_time))
+
 
 class EventType(StrEnum):
     """What kind of change an event tells of."""

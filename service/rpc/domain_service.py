@@ -1,17 +1,19 @@
 """`DomainService`: its unary RPCs, each one use case away from its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from kraiter.domains.v1 import domain_pb2 as domain_pb
 from kraiter.domains.v1 import domain_service_pb2 as service_pb
 
+from service.core.errors import ServiceError
 from service.core.keys import Scope
 from service.rpc import requests, responses
-from service.rpc.methods import Deadline, Pool, Unary, unimplemented
+from service.rpc.methods import Deadline, Gathered, Pool, Unary, unimplemented
 from service.usecases import UseCases
 from service.usecases.caller import Caller
+from service.usecases.read_domains import WantedDomain
 
 NAME = service_pb.DESCRIPTOR.services_by_name["DomainService"].full_name
 
@@ -21,13 +23,13 @@ _VERIFY_MARGIN = timedelta(milliseconds=250)
 """What is left of a caller's deadline for the answer to reach it."""
 
 
-def unary(usecases: UseCases) -> Mapping[str, Unary]:
+def unary(usecases: UseCases) -> Mapping[str, Unary | Gathered]:
     """Return the unary RPCs by name."""
     read, write = Scope.DOMAINS_READ, Scope.DOMAINS_WRITE
     answers = _Answers(usecases)
     return {
         "CreateDomain": Unary(service_pb.CreateDomainRequest, write, answers.create_domain),
-        "GetDomain": Unary(service_pb.GetDomainRequest, read, answers.get_domain),
+        "GetDomain": Gathered(service_pb.GetDomainRequest, read, answers.get_domain),
         "ListDomains": Unary(service_pb.ListDomainsRequest, read, answers.list_domains),
         "DeleteDomain": Unary(service_pb.DeleteDomainRequest, write, answers.delete_domain),
         "VerifyDomain": Unary(service_pb.VerifyDomainRequest, write, answers.verify_domain, Pool.WAITING),
@@ -50,10 +52,12 @@ class _Answers:
         return responses.domain(created)
 
     def get_domain(
-        self, request: service_pb.GetDomainRequest, caller: Caller, _deadline: Deadline
-    ) -> domain_pb.Domain:
-        found = self.usecases.get_domain(caller, request.domain, min_revision=request.min_revision)
-        return responses.domain(found)
+        self, asked: Sequence[tuple[service_pb.GetDomainRequest, Caller]]
+    ) -> Sequence[bytes | ServiceError]:
+        found = self.usecases.get_domain(
+            [WantedDomain(caller, request.domain, request.min_revision) for request, caller in asked]
+        )
+        return [each if isinstance(each, ServiceError) else responses.domain_octets(each) for each in found]
 
     def list_domains(
         self, request: service_pb.ListDomainsRequest, caller: Caller, _deadline: Deadline

@@ -1,7 +1,7 @@
 """What an RPC is to the transport: its request, its scope, and who answers it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -53,6 +53,19 @@ class Unary:
     answer: Callable[[Any, Caller, Deadline], Message]
     """Takes a message of the type `request`."""
     pool: Pool = Pool.CALLS
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A unary RPC whose calls are answered together when they come together, on a thread."""
+
+    request: type[Message]
+    scope: Scope
+    answer: Callable[[Sequence[tuple[Any, Caller]]], Sequence[bytes | ServiceError]]
+    """Blocks. Takes messages of the type `request` and returns serialised answers, in order.
+
+    What it raises is the error of every call of the batch.
+    """
 
 
 def unimplemented(request: Message, _caller: Caller, _deadline: Deadline) -> Message:

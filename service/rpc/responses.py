@@ -47,6 +47,13 @@ def domain(of: Domain, *, full: bool = True) -> pb.Domain:
     return message
 
 
+# A domain is asked for far more often than it changes.
+@functools.lru_cache(maxsize=2048)
+def domain_octets(of: Domain) -> bytes:
+    """Return the message of a domain, serialised."""
+    return domain(of).SerializeToString()
+
+
 def event(of: Event, *, full: bool) -> pb.StatusEvent:
     """Return the message of an event; without `full` its state lacks the records."""
     before, health = of.previous_status, of.previous_health

@@ -15,7 +15,7 @@ from service import ports
 from service.rpc import domain_service, probes, sending_service
 from service.rpc.auth import Authenticator
 from service.rpc.limiter import Limiter
-from service.rpc.methods import Pool, Unary
+from service.rpc.methods import Gathered, Pool, Unary
 from service.rpc.unary import UnaryCalls
 from service.rpc.watching import WatchCalls
 from service.usecases import UseCases
@@ -152,7 +152,7 @@ class RpcServer:
             await asyncio.wait_for(asyncio.to_thread(end), patience)
 
 
-def _unary(calls: UnaryCalls, service: str, methods: Mapping[str, Unary]) -> probes.Handlers:
+def _unary(calls: UnaryCalls, service: str, methods: Mapping[str, Unary | Gathered]) -> probes.Handlers:
     return {name: calls.handler(f"{service}/{name}", method) for name, method in methods.items()}
 
 

@@ -1,7 +1,7 @@
 """The way of every unary call: admitted, authenticated, answered on a thread."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -13,11 +13,24 @@ from google.protobuf.message import DecodeError, Message
 from service.core.errors import Reason, ServiceError
 from service.rpc.auth import Authenticator
 from service.rpc.calls import Call, Context
+from service.rpc.gathering import Gatherer
 from service.rpc.limiter import Limiter
-from service.rpc.methods import Deadline, Pool, Unary
+from service.rpc.methods import Deadline, Gathered, Pool, Unary
 from service.usecases.caller import Caller
 
 _Request = TypeVar("_Request", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An admitted call that waits for its answer."""
+
+    octets: bytes
+    caller: Caller
+    deadline: Deadline
+
+
+_Answer = Callable[[_Asked], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +41,14 @@ class UnaryCalls:
     authenticator: Authenticator
     executors: Mapping[Pool, Executor]
 
-    def handler(self, name: str, method: Unary) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    def handler(self, name: str, method: Unary | Gathered) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """Return the handler of the RPC with a full name.
 
         It takes and returns octets: gRPC's own parsing would answer a message
         that does not parse with INTERNAL, and would hold up the loop with a
         large one.
         """
+        answered = self._together(method) if isinstance(method, Gathered) else self._alone(method)
 
         async def handle(octets: bytes, context: Context) -> bytes:
             call = Call.begin(name, context)
@@ -43,7 +57,7 @@ class UnaryCalls:
                     caller = await self.authenticator.authenticate(call.authorization)
                     call.caller = caller
                     caller.require_scope(method.scope)
-                    answer = await self._run(method, octets, caller, call.deadline())
+                    answer = await answered(_Asked(octets, caller, call.deadline()))
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `fail` tells them apart
                 await call.fail(error)
             context.set_trailing_metadata(call.identification)
@@ -52,15 +66,42 @@ class UnaryCalls:
 
         return grpc.unary_unary_rpc_method_handler(handle)
 
-    async def _run(self, method: Unary, octets: bytes, caller: Caller, deadline: Deadline) -> bytes:
-        def work() -> bytes:
-            deadline.require_time()
-            request = parsed(method.request, octets)
-            return method.answer(request, caller, deadline).SerializeToString()
+    def _alone(self, method: Unary) -> _Answer:
+        def work(asked: _Asked) -> bytes:
+            request = _begun(method.request, asked)
+            return method.answer(request, asked.caller, asked.deadline).SerializeToString()
 
-        # Work that waits for a thread is dropped when the call is cancelled.
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.executors[method.pool], copy_context().run, work)
+        async def answer(asked: _Asked) -> bytes:
+            # Work that waits for a thread is dropped when the call is cancelled.
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.executors[method.pool], copy_context().run, work, asked)
+
+        return answer
+
+    def _together(self, method: Gathered) -> _Answer:
+        def work(batch: Sequence[_Asked]) -> Sequence[bytes | ServiceError]:
+            requests = [_begun_or_refused(method.request, asked) for asked in batch]
+            begun = [
+                (request, asked.caller)
+                for request, asked in zip(requests, batch, strict=True)
+                if not isinstance(request, ServiceError)
+            ]
+            answers = iter(method.answer(begun))
+            return [request if isinstance(request, ServiceError) else next(answers) for request in requests]
+
+        return Gatherer(self.executors[Pool.CALLS], work).answer
+
+
+def _begun(kind: type[_Request], asked: _Asked) -> _Request:
+    asked.deadline.require_time()
+    return parsed(kind, asked.octets)
+
+
+def _begun_or_refused(kind: type[_Request], asked: _Asked) -> _Request | ServiceError:
+    try:
+        return _begun(kind, asked)
+    except ServiceError as error:
+        return error
 
 
 def parsed(kind: type[_Request], octets: bytes) -> _Request:

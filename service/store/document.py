@@ -22,7 +22,7 @@ from service.core.domain import (
 )
 from service.core.keys import Key, Scope
 from service.core.records import DmarcPolicy, Finding, Problem, Purpose, Record, RecordState
-from service.store.tables import from_microseconds, to_microseconds
+from service.store.tables import from_microseconds, optional_time, to_microseconds
 
 _CHECK_TIMES = ("next_check_time", "last_check_time", "fast_since", "failing_since")
 _CHECK_FIELDS = tuple(field.name for field in fields(CheckState))
@@ -123,17 +123,13 @@ def load_key(
         domains=None if read["domains"] is None else frozenset(read["domains"]),
         note=read["note"],
         create_time=create_time,
-        expire_time=_time_in(read["expire_time"]),
+        expire_time=optional_time(read["expire_time"]),
         revoke_time=revoke_time,
     )
 
 
 def _time_out(time: datetime | None) -> int | None:
     return None if time is None else to_microseconds(time)
-
-
-def _time_in(count: int | None) -> datetime | None:
-    return None if count is None else from_microseconds(count)
 
 
 def _domain_out(domain: Domain) -> dict[str, Any]:
@@ -182,8 +178,8 @@ def _domain_in(read: dict[str, Any], checks: CheckState) -> Domain:
         dns_provider=read["dns_provider"],
         create_time=from_microseconds(read["create_time"]),
         update_time=from_microseconds(read["update_time"]),
-        verify_time=_time_in(read["verify_time"]),
-        verification_deadline=_time_in(read["verification_deadline"]),
+        verify_time=optional_time(read["verify_time"]),
+        verification_deadline=optional_time(read["verification_deadline"]),
         checks=checks,
         revision=read["revision"],
     )
@@ -199,7 +195,7 @@ def _state_out(domain: Domain) -> dict[str, Any]:
 def _state_in(read: dict[str, Any]) -> Domain:
     checks = {**read["checks"]}
     for name in _CHECK_TIMES:
-        checks[name] = _time_in(checks[name])
+        checks[name] = optional_time(checks[name])
     return _domain_in(read, CheckState(**checks))
 
 

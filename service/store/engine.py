@@ -1,14 +1,25 @@
 """Connections to SQLite and PostgreSQL, set up so that both keep what they promise."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-_BUSY_TIMEOUT_SECONDS = 10
-CONNECT_TIMEOUT_SECONDS = 5
+# `timeout`: how long a statement waits for another writer, in seconds.
+_SQLITE_OPTIONS = {"check_same_thread": False, "timeout": 10}
+_POSTGRESQL_OPTIONS = {
+    "connect_timeout": 5,
+    # A host that is gone without a word is noticed within seconds (libpq's "Connection Parameters").
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""What the URL does not say, in seconds; the last in milliseconds."""
 
 
 def make_engine(url: str, *, pool_size: int = 5) -> Engine:
@@ -28,7 +39,9 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
             pool_size=pool_size,
             max_overflow=0,
             hide_parameters=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+            connect_args={
+                key: value for key, value in _POSTGRESQL_OPTIONS.items() if key not in parsed.query
+            },
         )
     path = Path(parsed.database or "")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,10 +52,20 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
         hide_parameters=True,
         # The driver shall open no transactions of its own: `Database` does.
         isolation_level="AUTOCOMMIT",
-        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_SECONDS},
+        connect_args=_SQLITE_OPTIONS,
     )
     event.listen(engine, "connect", _set_up)
     return engine
+
+
+def connector(engine: Engine) -> Callable[[], Any]:
+    """Return what opens a connection of the driver itself, outside the pool, in autocommit mode."""
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    if is_postgresql(engine):
+        options = {**_POSTGRESQL_OPTIONS, **options, "autocommit": True}
+    else:
+        options = {**options, **_SQLITE_OPTIONS, "isolation_level": None}
+    return lambda: engine.dialect.connect(*arguments, **options)
 
 
 def is_postgresql(engine: Engine) -> bool:

@@ -66,13 +66,16 @@ def translated() -> Iterator[None]:
             case Failure.LOST_RACE:
                 raise concurrent_change() from error
             case Failure.DISCONNECTED | Failure.UNAVAILABLE:
-                raise ServiceError(
-                    Reason.DATABASE_UNAVAILABLE,
-                    "the database cannot be reached now",
-                    retry_after=timedelta(seconds=1),
-                ) from error
+                raise unavailable() from error
             case Failure.BUG:
                 raise ServiceError(Reason.INTERNAL, "the database refused a statement") from error
+
+
+def unavailable() -> ServiceError:
+    """Return the error of a database that cannot be reached or used now."""
+    return ServiceError(
+        Reason.DATABASE_UNAVAILABLE, "the database cannot be reached now", retry_after=timedelta(seconds=1)
+    )
 
 
 def concurrent_change() -> ServiceError:

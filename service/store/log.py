@@ -119,6 +119,7 @@ class SqlEventLog(Part):
         """Close the connection that polls."""
         if self._poll is not None:
             self._poll.close()
+        super().close()
 
 
 class _DataVersion:

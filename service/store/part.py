@@ -13,3 +13,6 @@ class Part:
         self._database = database
         self._clock = clock
         self._hints = hints
+
+    def close(self) -> None:
+        """Close what this part alone uses, and then what the next one does."""

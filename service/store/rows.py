@@ -3,12 +3,23 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, insert, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    insert,
+    null,
+    select,
+    type_coerce,
+    update,
+)
 
 from service.core.domain import CheckState, Domain
 from service.core.errors import domain_not_found
 from service.store.document import dump_domain, load_domain
-from service.store.tables import checks, domains
+from service.store.tables import Moment, checks, domains, from_microseconds, optional_time
 
 _CHECK_COLUMNS = (
     checks.c.next_check_time,
@@ -20,7 +31,13 @@ _CHECK_COLUMNS = (
     checks.c.failed_checks,
 )
 
-DOMAINS: Select[*tuple[Any, ...]] = select(domains.c.document, *_CHECK_COLUMNS).join_from(domains, checks)
+# Times as the numbers that the tables hold: `decode` knows them, also where a driver
+# was asked without SQLAlchemy's types between.
+_NUMBERS = (
+    type_coerce(column, BigInteger) if isinstance(column.type, Moment) else column
+    for column in _CHECK_COLUMNS
+)
+DOMAINS: Select[*tuple[Any, ...]] = select(domains.c.document, *_NUMBERS).join_from(domains, checks)
 """Selects domains: `decode` turns each of its rows into one."""
 
 _ONE = DOMAINS.where(domains.c.tenant == bindparam("tenant"), domains.c.name == bindparam("name"))
@@ -55,17 +72,17 @@ _RESCHEDULE = _OF_DOMAIN.values(
 _END_LEASE = _OF_DOMAIN.values(**_SCHEDULE, claim_time=bindparam("new_next_check_time"), lease=null())
 
 
-def decode(row: Row[*tuple[Any, ...]]) -> Domain:
+def decode(row: Sequence[Any]) -> Domain:
     """Return the domain of a row of `DOMAINS`, which may have further columns."""
     return load_domain(
         row[0],
         CheckState(
-            next_check_time=row[1],
-            last_check_time=row[2],
-            fast_since=row[3],
+            next_check_time=from_microseconds(row[1]),
+            last_check_time=optional_time(row[2]),
+            fast_since=from_microseconds(row[3]),
             gap=row[4],
             unknown_checks=row[5],
-            failing_since=row[6],
+            failing_since=optional_time(row[6]),
             failed_checks=row[7],
         ),
     )

@@ -1,15 +1,12 @@
 """The store as one object, and how to open it."""
 
-import psycopg
-from sqlalchemy import Engine
-
 from service.ports import Clock, CommitHints, DatabaseIdentity
 from service.store import schema
 from service.store.checks import SqlChecks
 from service.store.database import Database
 from service.store.domains import SqlDomains
-from service.store.engine import CONNECT_TIMEOUT_SECONDS, make_engine
-from service.store.hints import Connect, LocalHints, PostgresHints
+from service.store.engine import connector, make_engine
+from service.store.hints import LocalHints, PostgresHints
 from service.store.keys import SqlKeys
 from service.store.log import SqlEventLog
 from service.store.schema import NotMigratedError, migrate, new_epoch
@@ -66,11 +63,5 @@ def open_store(url: str, *, clock: Clock, pool_size: int = 5) -> SqlStore:
     except BaseException:
         database.close()
         raise
-    hints = PostgresHints(_connect(engine)) if database.is_postgresql else LocalHints()
+    hints = PostgresHints(connector(engine)) if database.is_postgresql else LocalHints()
     return SqlStore(database, clock, hints, identity)
-
-
-def _connect(engine: Engine) -> Connect:
-    arguments, options = engine.dialect.create_connect_args(engine.url)
-    options = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **options}
-    return lambda: psycopg.connect(*arguments, **options, autocommit=True)

@@ -37,6 +37,11 @@ def from_microseconds(count: int) -> datetime:
     return _EPOCH + timedelta(microseconds=count)
 
 
+def optional_time(count: int | None) -> datetime | None:
+    """Return the time of a column that may be empty."""
+    return None if count is None else from_microseconds(count)
+
+
 class Moment(TypeDecorator[datetime]):
     """A time as microseconds since 1970: both databases order it alike."""
 
@@ -49,7 +54,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
         """Return what was kept."""
-        return None if value is None else from_microseconds(value)
+        return optional_time(value)
 
 
 class Identifier(TypeDecorator[str]):

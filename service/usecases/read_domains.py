@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service import ports
 from service.core import names
 from service.core.domain import Domain, Event, Health, Status
-from service.core.errors import Violation, invalid_field, invalid_fields
+from service.core.errors import ServiceError, Violation, domain_not_found, invalid_field, invalid_fields
 from service.core.keys import Scope
 from service.core.tokens import TokenSealer
 from service.usecases import limits
@@ -14,23 +14,49 @@ from service.usecases.caller import Caller
 
 
 @dataclass(frozen=True, slots=True)
+class WantedDomain:
+    """A request for one domain, as it came."""
+
+    caller: Caller
+    domain: str
+    min_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class GetDomain:
-    """Reads one domain."""
+    """Reads single domains, all that are asked for together in one query for each tenant."""
 
     store: ports.DomainStore
 
-    def __call__(self, caller: Caller, domain: str, *, min_revision: int = 0) -> Domain:
-        """Return the domain.
+    def __call__(self, wanted: Sequence[WantedDomain]) -> Sequence[Domain | ServiceError]:
+        """Return each domain, in the order given, or why its caller does not get it.
+
+        That is INVALID_DOMAIN, INVALID_FIELD, MISSING_SCOPE or DOMAIN_NOT_FOUND.
 
         Raises:
-            ServiceError: INVALID_DOMAIN, INVALID_FIELD, DOMAIN_NOT_FOUND,
-                MISSING_SCOPE.
+            ServiceError: what the store raises.
 
         """
-        name = names.parse(domain)
-        caller.require_domain(name, Scope.DOMAINS_READ)
-        require_fresh(self.store, caller.tenant, min_revision)
-        return self.store.get(caller.tenant, name)
+        names_or_errors = [self._name(each) for each in wanted]
+        asked: dict[str, set[str]] = {}
+        for each, name in zip(wanted, names_or_errors, strict=True):
+            if isinstance(name, str):
+                asked.setdefault(each.caller.tenant, set()).add(name)
+        found = {tenant: self.store.find(tenant, some) for tenant, some in asked.items()}
+        return [
+            found[each.caller.tenant].get(name) or domain_not_found(name) if isinstance(name, str) else name
+            for each, name in zip(wanted, names_or_errors, strict=True)
+        ]
+
+    def _name(self, wanted: WantedDomain) -> str | ServiceError:
+        caller = wanted.caller
+        try:
+            name = names.parse(wanted.domain)
+            caller.require_domain(name, Scope.DOMAINS_READ)
+            require_fresh(self.store, caller.tenant, wanted.min_revision)
+        except ServiceError as error:
+            return error
+        return name
 
 
 def require_fresh(store: ports.DomainStore, tenant: str, min_revision: int) -> None:

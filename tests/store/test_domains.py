@@ -34,6 +34,38 @@ def test_a_created_domain_is_read_back_as_it_was_returned(store: SqlStore) -> No
     assert store.head("acme") == 1
 
 
+def test_those_that_exist_are_found_by_name(store: SqlStore) -> None:
+    """`find` returns what `get` does, of one tenant, and passes over what there is not."""
+    add(store, "a.com", "b.com", "c.com")
+    add(store, "a.com", "only.rivals.com", tenant="rival")
+    found = store.find("acme", {"a.com", "c.com", "only.rivals.com", "none.com"})
+    assert found == {name: store.get("acme", name) for name in ("a.com", "c.com")}
+    assert store.find("acme", {"b.com"}) == {"b.com": store.get("acme", "b.com")}
+    assert store.find("nobody", {"a.com"}) == {}
+    assert store.find("acme", set()) == {}
+
+
+def test_odd_names_find_nothing(store: SqlStore) -> None:
+    """Whatever a name has in it, it is a name and no part of a statement."""
+    add(store, "a.com")
+    odd = {"'", '"]', "a.com' OR '1'='1", "{a.com}", "\\", "%", "\u00e9", "A.COM", "a.com "}
+    assert store.find("acme", odd) == {}
+
+
+def test_what_is_found_is_never_old(store: SqlStore, open_one: Callable[[], SqlStore]) -> None:
+    """A change, a check and a deletion by another process show in the next look-up."""
+    add(store, "a.com")
+    other = open_one()
+    assert store.find("acme", {"a.com"})["a.com"].revision == 1
+    changed = other.change("acme", "a.com", toggled)
+    assert store.find("acme", {"a.com"}) == {"a.com": changed}
+    later = other.change("acme", "a.com", Rescheduled(NOON + timedelta(days=1)))
+    assert later.checks != changed.checks
+    assert store.find("acme", {"a.com"}) == {"a.com": later}
+    other.delete("acme", "a.com", actor="key:1")
+    assert store.find("acme", {"a.com"}) == {}
+
+
 def test_text_of_any_kind_survives(store: SqlStore) -> None:
     """Findings with NUL, quotes and characters of every plane are read back exactly."""
     odd = "\0 ' \" \\ % _ \n é 漢 \U0001f600 \\u0000"
@@ -49,6 +81,7 @@ def test_text_of_any_kind_survives(store: SqlStore) -> None:
     )
 
     assert store.get("acme", "example.com") == changed
+    assert store.find("acme", {"example.com"}) == {"example.com": changed}
     assert store.read("acme", 0, 10)[0].actor == odd
     assert changed.records[0].finding == found
 

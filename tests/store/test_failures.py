@@ -28,6 +28,9 @@ def test_a_restart_of_the_server_is_not_noticed(store: SqlStore, url: str, postg
     store.create(sample_domain(), actor="key:1", request=None)
     postgres.disconnect(url)
     assert store.get("acme", "example.com").revision == 1
+    assert store.find("acme", {"example.com"})
+    postgres.disconnect(url)
+    assert store.find("acme", {"example.com"})
     postgres.disconnect(url)
     assert store.change("acme", "example.com", toggled).revision == 2
     assert len(store.read("acme", 0, 10)) == 2
@@ -46,6 +49,7 @@ def test_a_database_that_goes_away(store: SqlStore, url: str, postgres: Postgres
     for use in (
         store.ping,
         lambda: store.get("acme", "example.com"),
+        lambda: store.find("acme", {"example.com"}),
         lambda: store.create(sample_domain(), actor="key:1", request=None),
         snapshot,
     ):
