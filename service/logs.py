@@ -1,42 +1,138 @@
-"""Logs: set up once, one format for the service and for the libraries under it."""
+"""Logs: set up once, one format for the service and for the libraries under it.
 
+Events are noted where they happen, and made into lines by a thread of their own, a few
+times a second. With an event for every call, doing that on the spot would be a quarter
+of what a call costs. A process that ends writes everything; one that is killed loses the
+events of its last moment.
+"""
+
+import atexit
+import json
 import logging
 import sys
-from typing import Literal
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.types import Processor
+from structlog.types import EventDict, Processor, WrappedLogger
 
 Format = Literal["console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 
+_encode = json.JSONEncoder(default=str).encode
+_LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
+_GATHER_SECONDS = 0.02
+_MOST_WAITING = 10_000
 
-def configure(form: Format | None, level: Level) -> None:
+
+class EventWriter:
+    """Takes events, and writes those that come together at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Take what lines are written to, and start the thread that writes."""
+        self._stream = stream
+        self._waiting: deque[tuple[str, EventDict]] = deque()
+        self._has_some = threading.Event()
+        self._writing = threading.Lock()
+        threading.Thread(target=self._run, name="log-writer", daemon=True).start()
+        atexit.register(self.write_out)
+
+    def take(self, level: str, event: EventDict) -> None:
+        """Take an event of values that do not change. Blocks only where the stream does not keep up."""
+        self._waiting.append((level, event))
+        if not self._has_some.is_set():
+            self._has_some.set()
+        if len(self._waiting) > _MOST_WAITING:
+            self.write_out()
+
+    def write_out(self) -> None:
+        """Write all that was taken, and return when that is done."""
+        with self._writing:
+            taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            lines = [line for level, event in taken if (line := _processed(level, event)) is not None]
+            # Whoever read the logs may have gone: that is no reason to stop serving.
+            with suppress(OSError, ValueError):
+                self._stream.write("".join(f"{line}\n" for line in lines))
+                self._stream.flush()
+
+    def _run(self) -> None:
+        while True:
+            self._has_some.wait()
+            time.sleep(_GATHER_SECONDS)
+            self._has_some.clear()
+            self.write_out()
+
+
+def _processed(level: str, event: EventDict) -> str | None:
+    result: Any = event
+    try:
+        for processor in structlog.get_config()["processors"]:
+            result = processor(None, level, result)
+    except structlog.DropEvent:
+        return None
+    return str(result)
+
+
+class _Logger(structlog.BoundLoggerBase):
+    """What `structlog.get_logger` returns: it notes events for an `EventWriter`."""
+
+    least: int
+    """The least important level that is noted, as the standard library counts them."""
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._note("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._note("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._note("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._note("error", event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        self._note("error", event, {"exc_info": sys.exc_info(), **fields})
+
+    def _note(self, level: str, event: str, fields: EventDict) -> None:
+        if _LEVELS[level] < self.least:
+            return
+        bound = structlog.contextvars.get_contextvars()
+        writer: EventWriter = self._logger
+        writer.take(level, {"event": event, "time": time.time(), **bound, **self._context, **fields})
+
+
+def configure(form: Format | None, level: Level) -> EventWriter:
     """Send all logs to standard error, in `form`; None means console in a terminal, json elsewhere.
 
     Events below `level` are dropped. Libraries are never heard below INFO: at DEBUG
-    some of them write out whole requests, with the credentials in them.
+    some of them write out whole requests, with the credentials in them. Returns what
+    writes the service's own events.
     """
     if form is None:
         form = "console" if sys.stderr.isatty() else "json"
-    least = logging.getLevelNamesMapping()[level.upper()]
-    before: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    # Ours do not go by way of the standard library's loggers: with a line for
-    # each call, that would be a good part of the call's time.
+    least = _LEVELS[level]
+    writer = EventWriter(sys.stderr)
     structlog.configure(
-        processors=[*before, *_rendering(form)],
-        wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        processors=[structlog.processors.add_log_level, _stamped, *_rendering(form)],
+        wrapper_class=type("Logger", (_Logger,), {"least": least}),
+        logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*before, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(form)],
         )
     )
@@ -46,6 +142,13 @@ def configure(form: Format | None, level: Level) -> None:
     # At every start it would tell that there was nothing to migrate.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    return writer
+
+
+def _stamped(_logger: WrappedLogger, _level: str, event: EventDict) -> EventDict:
+    moment = datetime.fromtimestamp(event.pop("time"), UTC)
+    event["timestamp"] = moment.isoformat().replace("+00:00", "Z")
+    return event
 
 
 def _rendering(form: Format) -> list[Processor]:
@@ -58,5 +161,5 @@ def _rendering(form: Format) -> list[Processor]:
             frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             return [
                 structlog.processors.ExceptionRenderer(frames),
-                structlog.processors.JSONRenderer(default=str),
+                lambda _logger, _level, event: _encode(event),
             ]

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,6 @@ from pathlib import Path
 import grpc
 import kraiter
 import pytest
-import structlog
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
@@ -21,15 +20,18 @@ from service.core.errors import Reason, ServiceError
 from service.rpc import RpcConfig
 from service.usecases import UseCases
 from service.usecases.caller import Caller
+from service.usecases.read_domains import WantedDomain
 from tests.rpc.running import SERVICES, Failure, Running, running
+from tests.support.logged import captured_logs
 
 GET = "/kraiter.domains.v1.DomainService/GetDomain"
+DISABLE = "/kraiter.domains.v1.DomainService/DisableDomain"
 SECRET = "password=hunter2 at db.internal"
 
 
 @dataclass
 class Gate:
-    """A GetDomain that waits to be let through, and notes whom it was begun for."""
+    """GetDomain and DisableDomain that wait to be let through, and note whom they were begun for."""
 
     begun: list[str]
     entered: threading.Semaphore
@@ -40,16 +42,24 @@ class Gate:
         """Return a gate that lets nobody through yet."""
         return cls([], threading.Semaphore(0), threading.Event())
 
-    def __call__(self, caller: Caller, domain: str, *, min_revision: int = 0) -> Domain:  # noqa: ARG002 - as GetDomain takes them
+    def get(self, wanted: Sequence[WantedDomain]) -> Sequence[Domain | ServiceError]:
         """Wait, and find nothing."""
-        self.begun.append(domain)
-        self.entered.release()
-        assert self.opened.wait(30)
+        self._pass([each.domain for each in wanted])
+        return [ServiceError(Reason.DOMAIN_NOT_FOUND, "nothing here") for _ in wanted]
+
+    def disable(self, _caller: Caller, domain: str, _reason: str) -> Domain:
+        """Wait, and find nothing."""
+        self._pass([domain])
         raise ServiceError(Reason.DOMAIN_NOT_FOUND, "nothing here")
 
+    def _pass(self, domains: list[str]) -> None:
+        self.begun += domains
+        self.entered.release()
+        assert self.opened.wait(30)
+
     def instead(self, usecases: UseCases) -> UseCases:
-        """Return the use cases with this GetDomain."""
-        return replace(usecases, get_domain=self)  # type: ignore[arg-type]  # stands in for the class
+        """Return the use cases with these two."""
+        return replace(usecases, get_domain=self.get, disable_domain=self.disable)  # type: ignore[arg-type]  # stand in for the classes
 
 
 @pytest.fixture
@@ -90,7 +100,7 @@ def test_a_stream_says_its_request_id_first(service: Running, key: str) -> None:
 
 def test_every_call_is_one_log_line(service: Running, tenant: str, key: str) -> None:
     """It names the method, outcome, tenant, key and request."""
-    with structlog.testing.capture_logs() as logs:
+    with captured_logs() as logs:
         service.call(GET, _get("mail.example.com"), key)
     lines = [line for line in logs if line.get("tenant") == tenant]
     assert len(lines) == 1
@@ -116,12 +126,12 @@ def test_every_call_is_one_log_line(service: Running, tenant: str, key: str) -> 
 def test_an_unexpected_failure_tells_nothing(tmp_path: Path) -> None:
     """The caller gets INTERNAL with the request id, the log gets the traceback."""
 
-    def fail(caller: Caller, domain: str, *, min_revision: int = 0) -> Domain:
+    def fail(_wanted: Sequence[WantedDomain]) -> Sequence[Domain | ServiceError]:
         raise RuntimeError(SECRET)
 
     with (
         running(tmp_path, change=lambda usecases: replace(usecases, get_domain=fail)) as service,  # type: ignore[arg-type]  # stands in for the class
-        structlog.testing.capture_logs() as logs,
+        captured_logs() as logs,
     ):
         answer = service.call(GET, _get("mail.example.com"), service.new_key(service.new_tenant()))
     assert isinstance(answer, Failure)
@@ -188,19 +198,22 @@ def _until(attempt: Callable[[], str]) -> str:
             continue
 
 
-def test_work_for_a_caller_that_has_gone_is_not_begun(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+@pytest.mark.parametrize("method", [GET, DISABLE])
+def test_work_for_a_caller_that_has_gone_is_not_begun(
+    tmp_path: Path, pool: ThreadPoolExecutor, method: str
+) -> None:
     """A call whose deadline passed while it waited for a thread is dropped."""
     gate = Gate.shut()
     with running(tmp_path, config=RpcConfig(threads=1), change=gate.instead) as service:
         key = service.new_key(service.new_tenant())
-        first = pool.submit(service.call, GET, _get("first.example.com"), key)
+        first = pool.submit(service.call, method, _get("first.example.com"), key)
         assert gate.entered.acquire(timeout=10)
-        late = service.call(GET, _get("late.example.com"), key, timeout=0.1)
+        late = service.call(method, _get("late.example.com"), key, timeout=0.1)
         assert isinstance(late, Failure)
         assert late.code is grpc.StatusCode.DEADLINE_EXCEEDED
         gate.opened.set()
         first.result()
-        service.call(GET, _get("last.example.com"), key)
+        service.call(method, _get("last.example.com"), key)
     assert gate.begun == ["first.example.com", "last.example.com"]
 
 
