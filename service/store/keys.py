@@ -89,10 +89,4 @@ class SqlKeys(Part):
 
 
 def _key(row: Row[Any]) -> Key:
-    return load_key(
-        row.document,
-        key_id=row.id,
-        tenant=row.tenant,
-        create_time=row.create_time,
-        revoke_time=row.revoke_time,
-    )
+    return load_key(row.document, revoke_time=row.revoke_time)
