@@ -61,6 +61,7 @@ def display(name: str) -> str:
     return ".".join(map(_displayed, name.split(".")))
 
 
+@functools.lru_cache(_MOST_REMEMBERED)
 def organisational(name: str) -> str:
     """Return the organisational domain of a canonical name.
 

@@ -64,12 +64,14 @@ class _Answers:
     ) -> service_pb.ListDomainsResponse:
         page = self.usecases.list_domains(caller, requests.domain_query(request))
         full = request.view == domain_pb.Domain.FULL
-        return service_pb.ListDomainsResponse(
-            domains=[responses.domain(domain, full=full) for domain in page.domains],
+        message = service_pb.ListDomainsResponse(
             next_page_token=page.next_page_token,
             revision=page.revision,
             resume_token=page.resume_token,
         )
+        for domain in page.domains:
+            responses.put_domain(message.domains.add(), domain, full=full)
+        return message
 
     def delete_domain(
         self, request: service_pb.DeleteDomainRequest, caller: Caller, _deadline: Deadline
@@ -100,7 +102,7 @@ class _Answers:
         page = self.usecases.list_status_events(
             caller, domain=request.domain, page_size=request.page_size, page_token=request.page_token
         )
-        return service_pb.ListStatusEventsResponse(
-            events=[responses.event(event, full=False) for event in page.events],
-            next_page_token=page.next_page_token,
-        )
+        message = service_pb.ListStatusEventsResponse(next_page_token=page.next_page_token)
+        for event in page.events:
+            responses.put_event(message.events.add(), event, full=False)
+        return message

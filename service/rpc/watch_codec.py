@@ -15,7 +15,9 @@ class WatchCodec:
 
     def event(self, event: Event, *, full: bool) -> bytes:
         """Return one entry of `WatchStatusResponse.events`, with its tag and length."""
-        return pb.WatchStatusResponse(events=[responses.event(event, full=full)]).SerializeToString()
+        message = pb.WatchStatusResponse()
+        responses.put_event(message.events.add(), event, full=full)
+        return message.SerializeToString()
 
     def message(self, events: bytes, *, resume_token: str, snapshot_complete: bool) -> bytes:
         """Return a whole `WatchStatusResponse` with these joined entries."""

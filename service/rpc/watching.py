@@ -2,7 +2,6 @@
 
 import asyncio
 from concurrent.futures import Executor
-from contextlib import aclosing
 from contextvars import copy_context
 from dataclasses import dataclass
 
@@ -73,7 +72,4 @@ class WatchCalls:
 
         await call.context.send_initial_metadata(call.identification)
         with self.authenticator.watching(caller.key_id, end):
-            # Closed here, or the garbage collector would end the stream.
-            async with aclosing(stream.messages()) as messages:
-                async for message in messages:
-                    await call.context.write(message)
+            await stream.deliver(call.context.write)

@@ -1,6 +1,5 @@
 """The event log: reading it, in both directions, and trimming it."""
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,6 +10,7 @@ from service.core.domain import Domain, Event
 from service.ports import Clock, LogBounds, Snapshot
 from service.store import rows
 from service.store.database import Database
+from service.store.direct import DirectConnection
 from service.store.document import load_event
 from service.store.domains import REQUEST_MEMORY, head_of, page_of_names
 from service.store.hints import Hints
@@ -126,22 +126,21 @@ class _DataVersion:
     """Polls SQLite for commits of any connection but its own, of any process."""
 
     def __init__(self, database: Database) -> None:
-        self._connection = database.engine.connect()
-        # It is open for as long as the process: it must not fill a place in the pool.
-        self._connection.detach()
-        self._lock = threading.Lock()
+        self._connection = DirectConnection(database.engine)
         self._seen: int | None = None
 
     def has_changed(self) -> bool:
-        with self._lock:
-            version: int = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
-            changed = version != self._seen
-            self._seen = version
-            return changed
+        try:
+            ((version,),) = self._connection.fetch("PRAGMA data_version")
+        except self._connection.failure:
+            # Versions of two connections cannot be compared. Reading tells what is wrong.
+            self._seen = None
+            return True
+        before, self._seen = self._seen, version
+        return before != self._seen
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        self._connection.close()
 
 
 def _pages(connection: Connection, tenant: str, names: frozenset[str] | None) -> Iterator[Sequence[Domain]]:

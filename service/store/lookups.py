@@ -1,12 +1,6 @@
-"""Domains by name: the read that is made most, and so the one that is kept short.
-
-Taking a connection from the pool and executing through SQLAlchemy costs many times
-what the look-up itself does. Here SQLAlchemy writes the statement, once, and the
-driver runs it, on a connection that is kept for it.
-"""
+"""Domains by name: the read that is made most, and so the one that is kept short."""
 
 import json
-import threading
 from collections.abc import Collection
 from typing import Any
 
@@ -16,23 +10,21 @@ from sqlalchemy.dialects import sqlite
 
 from service.core.domain import Domain
 from service.store import errors, rows
-from service.store.engine import connector, is_postgresql
+from service.store.direct import DirectConnection
+from service.store.engine import is_postgresql
 from service.store.tables import domains
 
 _log = structlog.get_logger(__name__)
 
 
 class LookUps:
-    """Reads domains by name, one look-up after the other."""
+    """Reads domains by name, with a statement that SQLAlchemy writes once."""
 
     def __init__(self, engine: Engine) -> None:
-        """Take the engine; the connection is made when it is needed."""
+        """Take the engine of the database."""
         self._is_postgresql = is_postgresql(engine)
         self._statement = _statement(engine)
-        self._connect = connector(engine)
-        self._failure: type[Exception] = engine.dialect.loaded_dbapi.Error
-        self._connection: Any = None
-        self._lock = threading.Lock()
+        self._connection = DirectConnection(engine)
 
     def domains(self, tenant: str, names: Collection[str]) -> dict[str, Domain]:
         """Return those domains that exist, by name.
@@ -42,38 +34,24 @@ class LookUps:
 
         """
         wanted = list(names) if self._is_postgresql else json.dumps(list(names))
-        found = self._rows({"tenant": tenant, "names": wanted})
+        found = self._fetch({"tenant": tenant, "names": wanted})
         return {domain.name: domain for domain in map(rows.decode, found)}
 
     def close(self) -> None:
         """Close the connection."""
-        with self._lock:
-            self._drop()
-
-    def _rows(self, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            try:
-                return self._fetch(parameters)
-            except self._failure:
-                # The connection may have broken since it was used last: a new one tells.
-                self._drop()
-            try:
-                return self._fetch(parameters)
-            except self._failure as error:
-                self._drop()
-                _log.warning("database_failed", failure="unavailable", error=str(error))
-                raise errors.unavailable() from error
+        self._connection.close()
 
     def _fetch(self, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        if self._connection is None:
-            self._connection = self._connect()
-        fetched: list[tuple[Any, ...]] = self._connection.execute(self._statement, parameters).fetchall()
-        return fetched
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        connection = self._connection
+        try:
+            return connection.fetch(self._statement, parameters)
+        except connection.failure:
+            # It may have broken since it was used last: a new one tells.
+            try:
+                return connection.fetch(self._statement, parameters)
+            except connection.failure as error:
+                _log.warning("database_failed", failure="unavailable", error=str(error))
+                raise errors.unavailable() from error
 
 
 def _statement(engine: Engine) -> str:

@@ -138,14 +138,14 @@ class Waiter:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
 
-    async def wait(self, patience: float) -> None:
-        """Wait until woken, for at most `patience` seconds. It may end for nothing."""
-        due = time.monotonic() + patience
-        if self._timer is None or self._timer_due > due:
+    def wait(self, until: float) -> "asyncio.Future[None]":
+        """Return what ends when woken, at the latest at a time (monotonic). It may end for nothing."""
+        if self._timer is None or self._timer_due > until:
             self.close()
-            self._timer, self._timer_due = self._loop.call_later(patience, self._ring), due
+            patience = max(until - time.monotonic(), 0.0)
+            self._timer, self._timer_due = self._loop.call_later(patience, self._ring), until
         self._future = self._loop.create_future()
-        await self._future
+        return self._future
 
     def wake(self) -> None:
         """End the wait, if there is one."""

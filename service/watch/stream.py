@@ -1,11 +1,11 @@
 """One subscriber's stream: its place in the log, and what it is sent."""
 
 import asyncio
-import contextlib
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -18,6 +18,9 @@ from service.watch.snapshot import SnapshotReader
 from service.watch.tail import serialised
 
 _T = TypeVar("_T")
+Write = Callable[[bytes], Awaitable[None]]
+"""Hands a message to the subscriber, and returns when there is room for the next."""
+
 _CATCH_UP = 500
 
 
@@ -60,11 +63,13 @@ class Stream:
 
     __slots__ = (
         "_around",
+        "_bookmark_due",
         "_end",
+        "_heartbeat",
         "_hub",
+        "_is_filtered",
         "_max_age",
         "_place",
-        "_quiet_since",
         "_subscription",
         "_waiter",
     )
@@ -72,13 +77,15 @@ class Stream:
     def __init__(
         self, subscription: Subscription, hub: Membership, around: Surroundings, *, max_age: float
     ) -> None:
-        """Make the stream; it begins with `messages`."""
+        """Make the stream; it begins with `deliver`."""
         self._subscription = subscription
+        self._heartbeat = subscription.heartbeat.total_seconds()
+        self._is_filtered = subscription.names is not None or bool(subscription.types)
         self._hub = hub
         self._around = around
         self._max_age = max_age
         self._place = subscription.after
-        self._quiet_since = 0.0
+        self._bookmark_due = 0.0
         self._end: ServiceError | None = None
         self._waiter = Waiter()
 
@@ -88,10 +95,8 @@ class Stream:
             self._end = error
             self._waiter.wake()
 
-    async def messages(self) -> AsyncGenerator[bytes, None]:
-        """Yield serialised messages until the stream's age is reached.
-
-        Close it (`contextlib.aclosing`) when the subscriber has gone.
+    async def deliver(self, write: Write) -> None:
+        """Write serialised messages until the stream's age is reached.
 
         Raises:
             ServiceError: what `end` was called with; RESUME_TOKEN_EXPIRED
@@ -99,70 +104,64 @@ class Stream:
                 the log raises while the stream reads it itself.
 
         """
-        expiry = time.monotonic() + self._max_age
-        subscription = self._subscription
-        feed = self._hub.join(self, FeedKey(subscription.tenant, subscription.full))
-        feed.join(self._waiter)
-        try:
-            if subscription.snapshot_first:
-                async with contextlib.aclosing(self._snapshot()) as snapshot:
-                    async for message in snapshot:
-                        yield message
+        with self._joined() as feed:
+            expiry = time.monotonic() + self._max_age
+            if self._subscription.snapshot_first:
+                await self._write_snapshot(write)
             else:
-                yield self._bookmark()
-            while self._end is None and time.monotonic() < expiry:
-                changes = await self._next(feed, expiry)
-                if changes is not None:
-                    self._quiet_since = time.monotonic()
-                    yield changes
-            yield self._bookmark()
+                await write(self._bookmark())
+            while self._end is None and (now := time.monotonic()) < expiry:
+                if feed.floor is None or self._place >= feed.head:
+                    if now < self._bookmark_due:
+                        await self._waiter.wait(min(self._bookmark_due, expiry))
+                        continue
+                    message = self._bookmark_if_due(now)
+                elif self._place < feed.floor:
+                    message = await self._catch_up()
+                else:
+                    message = self._from(feed)
+                if message is not None:
+                    await write(message)
+                    self._bookmark_due = now + self._heartbeat
+            await write(self._bookmark())
             if self._end is not None:
                 raise self._end
+
+    @contextmanager
+    def _joined(self) -> Iterator[Feed]:
+        feed = self._hub.join(self, FeedKey(self._subscription.tenant, self._subscription.full))
+        feed.join(self._waiter)
+        try:
+            yield feed
         finally:
             self._waiter.close()
             feed.leave(self._waiter)
             self._hub.leave(self, feed)
 
-    async def _next(self, feed: Feed, expiry: float) -> bytes | None:
-        if feed.floor is None:
-            await self._waiter.wait(self._patience(expiry))
-        elif self._place < feed.floor:
-            return await self._catch_up()
-        elif self._place < feed.head:
-            if self._is_filtered():
-                entries = feed.after(self._place)
-                return self._pass_on(entries, entries[-1].revision)
-            message, self._place = feed.message_after(self._place)
-            return message
-        else:
-            await self._waiter.wait(self._patience(expiry))
-        return self._bookmark_if_due()
+    def _from(self, feed: Feed) -> bytes | None:
+        if self._is_filtered:
+            entries = feed.after(self._place)
+            return self._pass_on(entries, entries[-1].revision)
+        message, self._place = feed.message_after(self._place)
+        return message
 
-    def _patience(self, expiry: float) -> float:
-        now = time.monotonic()
-        due = self._quiet_since + self._subscription.heartbeat.total_seconds()
-        # Overdue means that the log cannot be read: look again after a moment.
-        return max(min(due if due > now else now + self._around.stale_after / 2, expiry) - now, 0.0)
-
-    def _bookmark_if_due(self) -> bytes | None:
-        now = time.monotonic()
-        heartbeat = self._subscription.heartbeat.total_seconds()
-        # A little early counts, or a timer's rounding would double the silence.
-        due = now - self._quiet_since >= heartbeat - 0.01
+    def _bookmark_if_due(self, now: float) -> bytes | None:
+        if now < self._bookmark_due:
+            return None
         # Silence is how a subscriber learns that changes no longer reach us.
-        fresh = now - self._around.tail.confirmed <= self._around.stale_after
-        return self._bookmark() if due and fresh else None
+        stale_after = self._around.stale_after
+        if now - self._around.tail.confirmed > stale_after:
+            self._bookmark_due = now + stale_after / 2
+            return None
+        return self._bookmark()
 
     def _bookmark(self) -> bytes:
-        self._quiet_since = time.monotonic()
+        self._bookmark_due = time.monotonic() + self._heartbeat
         return self._message(b"")
 
     def _message(self, events: bytes, *, complete: bool = False) -> bytes:
         token = self._around.tokens.resume(self._subscription.tenant, self._place)
         return self._around.codec.message(events, resume_token=token, snapshot_complete=complete)
-
-    def _is_filtered(self) -> bool:
-        return self._subscription.names is not None or bool(self._subscription.types)
 
     def _pass_on(self, entries: Sequence[Entry], through: int) -> bytes | None:
         names, types = self._subscription.names, self._subscription.types
@@ -172,7 +171,7 @@ class Stream:
             if (names is None or entry.domain in names) and (not types or entry.type in types)
         ]
         self._place = through
-        return self._message(b"".join(wanted)) if wanted else self._bookmark_if_due()
+        return self._message(b"".join(wanted)) if wanted else self._bookmark_if_due(time.monotonic())
 
     async def _catch_up(self) -> bytes | None:
         """Read on from the database, up to where the feed begins."""
@@ -191,7 +190,7 @@ class Stream:
         entries, through = await self._off_loop(read)
         return self._pass_on(entries, through)
 
-    async def _snapshot(self) -> AsyncGenerator[bytes, None]:
+    async def _write_snapshot(self, write: Write) -> None:
         around, subscription = self._around, self._subscription
         async with around.snapshots:
             reader = SnapshotReader(
@@ -204,16 +203,15 @@ class Stream:
             timer = loop.call_later(around.snapshot_limit, around.readers.submit, reader.close)
             try:
                 while self._end is None and (octets := await self._off_loop(reader.next)):
-                    yield around.codec.message(octets, resume_token="", snapshot_complete=False)
+                    await write(around.codec.message(octets, resume_token="", snapshot_complete=False))
             finally:
                 timer.cancel()
                 await asyncio.shield(self._off_loop(reader.close))
-        if self._end is None:
-            self._place = reader.revision
-            self._quiet_since = time.monotonic()
-            yield self._message(b"", complete=True)
-        else:
+        if self._end is not None:
             raise self._end
+        self._place = reader.revision
+        self._bookmark_due = time.monotonic() + self._heartbeat
+        await write(self._message(b"", complete=True))
 
     async def _off_loop(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._around.readers, call)

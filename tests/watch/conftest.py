@@ -110,13 +110,14 @@ class Watching:
         if reads:
             subscriber.may_read.set()
 
+        async def write(octets: bytes) -> None:
+            subscriber.messages.append(Message.parse(octets))
+            subscriber.changed.set()
+            await subscriber.may_read.wait()
+
         async def read() -> None:
             try:
-                async with contextlib.aclosing(stream.messages()) as messages:
-                    async for octets in messages:
-                        subscriber.messages.append(Message.parse(octets))
-                        subscriber.changed.set()
-                        await subscriber.may_read.wait()
+                await stream.deliver(write)
             except Exception as error:  # noqa: BLE001 - tests look at it
                 subscriber.error = error
                 subscriber.changed.set()

@@ -1,6 +1,7 @@
 """What a subscriber may rely on, one promise of the contract at a time."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -342,12 +343,11 @@ def test_the_end_of_one_stream_wakes_no_other() -> None:
         ending, waiting = Waiter(), Waiter()
         for waiter in (ending, waiting):
             feed.join(waiter)
-        tasks = [asyncio.create_task(waiter.wait(60.0)) for waiter in (ending, waiting)]
-        await asyncio.sleep(0)
+        first, second = (waiter.wait(time.monotonic() + 60) for waiter in (ending, waiting))
         ending.wake()
-        await tasks[0]
-        assert not tasks[1].done()
+        assert first.done()
+        assert not second.done()
         feed.extend([], 1)
-        await tasks[1]
+        assert second.done()
 
     run(scenario)
