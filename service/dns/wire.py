@@ -5,6 +5,7 @@ its place here.
 """
 
 import secrets
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -31,6 +32,8 @@ from dns.rdtypes.IN.AAAA import AAAA
 UDP_PAYLOAD: Final = 1232
 """Octets that pass everywhere without fragments (DNS flag day 2020)."""
 
+# RFC 6891, section 6.1.2: the root's name, the type, our size as the class, no flags, no options.
+_OPT: Final = struct.pack("!BHHIH", 0, dns.rdatatype.OPT, UDP_PAYLOAD, 0, 0)
 _HEADER: Final = 12
 _TRUNCATED: Final = 0x02
 _RESPONSE: Final = 0x80
@@ -102,27 +105,23 @@ class Query:
 
 
 def build_query(name: str, rdtype: str, *, recurse: bool, edns: bool = True) -> Query:
-    """Build a query with a random id.
+    """Build a query with a random id (RFC 1035, section 4.1).
+
+    By hand, for a query is four fields and a name: dnspython's way takes as long as
+    reading the reply does.
 
     Raises:
         NameTooLongError: for a name that no message can hold.
 
     """
     try:
-        qname = dns.name.from_text(name)
+        qname = dns.name.from_text(name).to_wire()
     except (dns.name.LabelTooLong, dns.name.NameTooLong) as error:
         raise NameTooLongError(name) from error
-    message = dns.message.make_query(
-        qname,
-        rdtype,
-        use_edns=0 if edns else False,
-        payload=UDP_PAYLOAD,
-        flags=dns.flags.RD if recurse else 0,
-        id=secrets.randbits(16),
-    )
-    wire = message.to_wire()
-    size = sum(1 + len(label) for label in qname.labels) + 4
-    return Query(wire, wire[_HEADER : _HEADER + size].lower())
+    question = qname + struct.pack("!HH", dns.rdatatype.from_text(rdtype), dns.rdataclass.IN)
+    flags = dns.flags.RD if recurse else 0
+    header = struct.pack("!HHHHHH", secrets.randbits(16), flags, 1, 0, 0, 1 if edns else 0)
+    return Query(header + question + (_OPT if edns else b""), question.lower())
 
 
 def is_truncated(reply: bytes) -> bool:

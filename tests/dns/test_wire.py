@@ -2,6 +2,8 @@
 
 import contextlib
 
+import dns.flags
+import dns.message
 import dnslib  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
@@ -65,6 +67,33 @@ def test_query_asks_for_what_is_wanted() -> None:
         sent = dnslib.DNSRecord.parse(wire.build_query("mail.example.com", "MX", recurse=recurse).wire)
         assert (str(sent.q.qname), sent.q.qtype) == ("mail.example.com.", dnslib.QTYPE.MX)
         assert (sent.header.rd, sent.ar[0].edns_len) == (int(recurse), 1232)
+
+
+ODD_LABELS = ["_dmarc", "xn--bcher-kva", r"a\.b", r"\032", r"\255"]
+ASCII = st.characters(codec="ascii", exclude_characters=".\\")
+LABEL = st.text(ASCII, min_size=1, max_size=63) | st.sampled_from(ODD_LABELS)
+
+
+@given(
+    st.lists(LABEL, min_size=1, max_size=3).map(".".join),
+    st.sampled_from(["A", "AAAA", "CNAME", "MX", "NS", "SOA", "TXT"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_query_is_the_one_that_the_library_makes(name: str, rdtype: str, recurse: bool, edns: bool) -> None:
+    """Octet for octet, but for the id."""
+    query = wire.build_query(name, rdtype, recurse=recurse, edns=edns)
+    reference = dns.message.make_query(
+        name,
+        rdtype,
+        use_edns=0 if edns else False,
+        payload=wire.UDP_PAYLOAD,
+        flags=dns.flags.RD if recurse else 0,
+    )
+    assert query.wire[2:] == reference.to_wire()[2:]
+    reference.id = int.from_bytes(query.wire[:2], "big")
+    reply = dns.message.make_response(reference)
+    assert query.is_answered_by(reply.to_wire())
 
 
 @pytest.mark.parametrize("name", [".".join(["a" * 60] * 5), "a" * 64 + ".example.com"])
