@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -53,7 +54,8 @@ class EventWriter:
         """Write all that was taken, and return when that is done."""
         with self._writing:
             taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            lines = [line for level, event in taken if (line := _processed(level, event)) is not None]
+            processors = structlog.get_config()["processors"]
+            lines = [line for each in taken if (line := _processed(*each, processors)) is not None]
             # Whoever read the logs may have gone: that is no reason to stop serving.
             with suppress(OSError, ValueError):
                 self._stream.write("".join(f"{line}\n" for line in lines))
@@ -67,13 +69,16 @@ class EventWriter:
             self.write_out()
 
 
-def _processed(level: str, event: EventDict) -> str | None:
+def _processed(level: str, event: EventDict, processors: Sequence[Processor]) -> str | None:
+    name = event["event"]
     result: Any = event
     try:
-        for processor in structlog.get_config()["processors"]:
+        for processor in processors:
             result = processor(None, level, result)
     except structlog.DropEvent:
         return None
+    except Exception as error:  # noqa: BLE001 - an event that cannot be written must not silence the others
+        return _encode({"event": "log_event_lost", "level": "error", "name": name, "error": repr(error)})
     return str(result)
 
 

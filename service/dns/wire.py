@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, cast
 
 import dns.edns
 import dns.exception
@@ -115,7 +115,8 @@ def build_query(name: str, rdtype: str, *, recurse: bool, edns: bool = True) -> 
 
     """
     try:
-        qname = dns.name.from_text(name).to_wire()
+        # Octets, where it is given no file to write them to.
+        qname = cast("bytes", dns.name.from_text(name).to_wire())
     except (dns.name.LabelTooLong, dns.name.NameTooLong) as error:
         raise NameTooLongError(name) from error
     question = qname + struct.pack("!HH", dns.rdatatype.from_text(rdtype), dns.rdataclass.IN)

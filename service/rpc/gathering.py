@@ -20,8 +20,10 @@ _Answer = TypeVar("_Answer")
 Work = Callable[[Sequence[_Item]], Sequence[_Answer | ServiceError]]
 """Answers a batch, in its order; an error in the place of an answer is that item's alone."""
 
-_PAUSE_SECONDS = 0.002
-"""Between two batches under load. A few calls more share the next one."""
+_MANY = 4
+"""Items of one batch that are a sign of load, where more calls are about to come."""
+_PAUSE_SECONDS = 0.003
+"""For how long they gather then. Without load it would only keep callers waiting."""
 _MOST = 64
 """Items of one batch: more would hold up the first of them for the last."""
 
@@ -95,8 +97,7 @@ class Gatherer(Generic[_Item, _Answer]):
                 waiting.future.set_exception(answer)
             else:
                 waiting.future.set_result(answer)
-        # Several at once are a sign of more to come.
-        if len(batch) > 1:
+        if len(batch) >= _MANY:
             loop.call_later(_PAUSE_SECONDS, self._begin, loop)
         else:
             self._begin(loop)

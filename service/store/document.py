@@ -5,7 +5,6 @@ column of PostgreSQL cannot hold, such as NUL. Columns that are searched repeat 
 of a document; what stands in columns alone is left out of it or taken from there.
 """
 
-import functools
 from dataclasses import replace
 from datetime import datetime
 
@@ -31,11 +30,7 @@ def dump_domain(domain: Domain) -> str:
 
 def load_domain(text: str, checks: CheckState) -> Domain:
     """Return the domain that `dump_domain` was given, with this schedule."""
-    return replace(_remembered(text), checks=checks)
-
-
-# A domain is read far more often than it changes. Frozen as domains are, they can be shared.
-_remembered = functools.lru_cache(maxsize=1024)(_domain)
+    return replace(_domain(text), checks=checks)
 
 
 def dump_state(domain: Domain) -> str:

@@ -1,5 +1,6 @@
 """Domains by name: the read that is made most, and so the one that is kept short."""
 
+import functools
 import json
 from collections.abc import Collection
 from typing import Any
@@ -15,6 +16,9 @@ from service.store.engine import is_postgresql
 from service.store.tables import domains
 
 _log = structlog.get_logger(__name__)
+
+# A domain is read far more often than it changes. Frozen as domains are, they can be shared.
+_decode = functools.lru_cache(maxsize=2048)(rows.decode)
 
 
 class LookUps:
@@ -35,7 +39,7 @@ class LookUps:
         """
         wanted = list(names) if self._is_postgresql else json.dumps(list(names))
         found = self._fetch({"tenant": tenant, "names": wanted})
-        return {domain.name: domain for domain in map(rows.decode, found)}
+        return {domain.name: domain for domain in map(_decode, found)}
 
     def close(self) -> None:
         """Close the connection."""

@@ -70,6 +70,16 @@ def test_an_exception_is_written_without_the_values_of_variables() -> None:
     assert "hunter2" not in json.dumps(event)
 
 
+def test_an_event_that_cannot_be_written_does_not_silence_the_next() -> None:
+    """The log says that it was lost."""
+    lost, next_one = written_by(
+        "class Odd:\n    def __str__(self):\n        raise RuntimeError\n"
+        "log.info('odd', value=Odd())\nlog.info('next')"
+    )
+    assert (lost["event"], lost["name"]) == ("log_event_lost", "odd")
+    assert next_one["event"] == "next"
+
+
 def test_libraries_are_written_in_the_same_form() -> None:
     """With the name of their logger, and never below INFO."""
     (event,) = written_by(
