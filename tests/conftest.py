@@ -1,5 +1,11 @@
 """What holds for every test."""
 
+import os
+
+# Read when grpc is imported. Tests start programs and never fork to go on with
+# grpc: its handlers would only run between fork and exec, and write about it.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 import hypothesis
 
 from tests.support import logged
