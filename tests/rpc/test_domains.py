@@ -1,5 +1,7 @@
 """What each RPC of DomainService answers, through the real client."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import kraiter
 import pytest
 from kraiter.domains.v1 import domain_pb2 as pb
@@ -84,6 +86,45 @@ def test_get_reads_what_was_written(client: kraiter.Client) -> None:
     """GetDomain returns the answer of CreateDomain, by any spelling of the name."""
     created = client.domains.create("mail.example.com")
     assert client.domains.get("MAIL.EXAMPLE.COM.", min_revision=created.revision) == created
+
+
+def test_get_is_never_old(client: kraiter.Client) -> None:
+    """A check without news takes no revision, and shows all the same."""
+    created = client.domains.create("mail.example.com")
+    assert client.domains.get("mail.example.com") == created
+    for _ in range(3):
+        checked = client.domains.verify("mail.example.com")
+        assert client.domains.get("mail.example.com") == checked
+    again = client.domains.verify("mail.example.com")
+    assert again.revision == checked.revision
+    assert again.last_check_time != checked.last_check_time
+    assert client.domains.get("mail.example.com") == again
+
+
+def test_many_are_got_at_once_each_by_its_caller(service: Running, client: kraiter.Client) -> None:
+    """Calls that are answered together each get their own domain, of their own tenant."""
+    rival = service.new_tenant()
+    names = [f"d{number}.example.com" for number in range(40)]
+    for name in names[::2]:
+        client.domains.create(name)
+    with service.client(service.new_key(rival)) as other, ThreadPoolExecutor(16) as pool:
+        other.domains.create(names[1])
+
+        def get(caller: kraiter.Client, name: str) -> str:
+            try:
+                return caller.domains.get(name).domain
+            except kraiter.NotFound as error:
+                return error.reason
+
+        ours = [pool.submit(get, client, name) for name in names * 3]
+        theirs = [pool.submit(get, other, name) for name in names * 3]
+        missing = "DOMAIN_NOT_FOUND"
+        assert [got.result() for got in ours] == [
+            name if index % 2 == 0 else missing for index, name in enumerate(names)
+        ] * 3
+        assert [got.result() for got in theirs] == [
+            name if name == names[1] else missing for name in names
+        ] * 3
 
 
 def test_a_revision_from_the_future_is_refused(client: kraiter.Client) -> None:

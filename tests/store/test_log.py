@@ -259,3 +259,16 @@ def test_an_idle_file_has_not_changed(store: SqlStore) -> None:
     """On SQLite the poll tells when there is nothing to read."""
     store.has_changed()
     assert not store.has_changed()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_poll_that_fails_tells_of_a_change(store: SqlStore) -> None:
+    """Whoever reads then learns what is wrong; a connection made anew knows of no version before."""
+    store.has_changed()
+    assert not store.has_changed()
+    poll = store._poll
+    assert poll is not None
+    poll._connection._connection.close()
+    assert store.has_changed()
+    assert store.has_changed()
+    assert not store.has_changed()
