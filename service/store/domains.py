@@ -18,13 +18,10 @@ from sqlalchemy import (
 
 from service.core.domain import Change, Domain, EventType, Move
 from service.core.errors import Reason, ServiceError, invalid_field
-from service.ports import Clock, CreateRequest, DomainFilter, DomainPage
+from service.ports import CreateRequest, DomainFilter, DomainPage
 from service.store import changes, rows
-from service.store.database import Database
 from service.store.document import dump_state, load_state
 from service.store.errors import concurrent_change
-from service.store.hints import Hints
-from service.store.lookups import LookUps
 from service.store.part import Part
 from service.store.tables import create_requests, domains, names_held, tenants
 
@@ -63,10 +60,6 @@ _INSERT_REQUEST = insert(create_requests)
 
 class SqlDomains(Part):
     """`DomainStore`."""
-
-    def __init__(self, database: Database, clock: Clock, hints: Hints) -> None:
-        super().__init__(database, clock, hints)
-        self._look_ups = LookUps(database.engine)
 
     def create(self, draft: Domain, *, actor: str, request: CreateRequest | None, quota: int = 0) -> Domain:
         """See `DomainStore.create`."""
@@ -186,11 +179,6 @@ class SqlDomains(Part):
         revision = self._database.write(work)
         self._hints.announce({tenant})
         return revision
-
-    def close(self) -> None:
-        """Close the connection of `find`."""
-        self._look_ups.close()
-        super().close()
 
 
 def head_of(connection: Connection, tenant: str) -> int:

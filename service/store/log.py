@@ -19,9 +19,6 @@ from service.store.tables import create_requests, events, tenants
 
 _PAGE = 500
 
-_BOUNDS = select(tenants.c.id, tenants.c.trimmed, tenants.c.revision).where(
-    tenants.c.id.in_(bindparam("tenants", expanding=True))
-)
 _READ = (
     select(events.c.document)
     .where(events.c.tenant == bindparam("tenant"), events.c.revision > bindparam("after"))
@@ -61,12 +58,8 @@ class SqlEventLog(Part):
 
     def bounds(self, tenants: Collection[str]) -> Mapping[str, LogBounds]:
         """See `EventLog.bounds`."""
-        wanted = list(tenants)
-        found = self._database.query(
-            lambda connection: connection.execute(_BOUNDS, {"tenants": wanted}).all()
-        )
-        known = {tenant: LogBounds(trimmed, head) for tenant, trimmed, head in found}
-        return {tenant: known.get(tenant, LogBounds(0, 0)) for tenant in wanted}
+        known = self._look_ups.bounds(tenants)
+        return {tenant: known.get(tenant, LogBounds(0, 0)) for tenant in tenants}
 
     def read(self, tenant: str, after: int, limit: int) -> Sequence[Event]:
         """See `EventLog.read`."""

@@ -3,6 +3,7 @@
 from service.ports import Clock
 from service.store.database import Database
 from service.store.hints import Hints
+from service.store.lookups import LookUps
 
 
 class Part:
@@ -11,8 +12,10 @@ class Part:
     def __init__(self, database: Database, clock: Clock, hints: Hints) -> None:
         """Take what all parts share."""
         self._database = database
+        self._look_ups = LookUps(database.engine)
         self._clock = clock
         self._hints = hints
 
     def close(self) -> None:
-        """Close what this part alone uses, and then what the next one does."""
+        """Close what the parts use beside the database."""
+        self._look_ups.close()

@@ -46,8 +46,8 @@ class SqlStore(SqlDomains, SqlChecks, SqlEventLog, SqlKeys):
 def open_store(url: str, *, clock: Clock, pool_size: int = 5) -> SqlStore:
     """Return the store at `sqlite:///PATH` or `postgresql://...`, to be closed.
 
-    It has at most `pool_size` connections for its work, and on PostgreSQL two
-    more for hints.
+    It has at most `pool_size` connections for its work and one for look-ups; on
+    PostgreSQL two more for hints, on SQLite one that polls.
 
     Raises:
         ValueError: another kind of URL.
