@@ -58,7 +58,11 @@ class Settings(BaseSettings):
         description="The database; its secrets are never shown.",
     )
     database_pool: int = Field(
-        default=10, ge=1, le=1000, description="The most connections to PostgreSQL of one process."
+        default=10,
+        ge=1,
+        le=1000,
+        description="Connections to the database that one process has at most, for its work; "
+        "it takes up to three more.",
     )
     mail_provider: Literal["local"] = Field(
         default="local", description="Who sends the mail. `local` needs nothing and accepts every domain."

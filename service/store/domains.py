@@ -138,7 +138,8 @@ class SqlDomains(Part):
 
     def head(self, tenant: str) -> int:
         """See `DomainStore.head`."""
-        return self._database.query(lambda connection: head_of(connection, tenant))
+        bounds = self._look_ups.bounds({tenant}).get(tenant)
+        return 0 if bounds is None else bounds.head
 
     def page(self, tenant: str, wanted: DomainFilter, *, after: str, limit: int) -> DomainPage:
         """See `DomainStore.page`."""
