@@ -64,7 +64,7 @@ class EventWriter:
     def _run(self) -> None:
         while True:
             self._has_some.wait()
-            time.sleep(_GATHER_SECONDS)
+            time.sleep(_GATHER_SECONDS)  # what comes meanwhile is written with it
             self._has_some.clear()
             self.write_out()
 

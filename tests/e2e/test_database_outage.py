@@ -11,6 +11,7 @@ from kraiter import errors
 from kraiter.domains.v1.domain_pb2 import StatusEvent
 from kraiter.domains.v1.domain_service_pb2 import (
     CreateDomainRequest,
+    GetDomainRequest,
     ListDomainsRequest,
     WatchStatusRequest,
 )
@@ -66,9 +67,9 @@ class Caller:
         return self._stub.CreateDomain(request, metadata=wire.metadata(), timeout=DEADLINE).revision
 
     def refusals(self) -> list[errors.Error]:
-        """Return the errors of a read and of a write; none where they were answered."""
+        """Return the errors of a look-up, a read and a write; none where they were answered."""
         told = []
-        for call in (self._list, lambda: self.create("refused.example.com")):
+        for call in (self.get, self._list, lambda: self.create("refused.example.com")):
             began = time.monotonic()
             try:
                 call()
@@ -76,6 +77,11 @@ class Caller:
                 told.append(errors.from_rpc_error(error))
             assert time.monotonic() - began < DEADLINE + 0.5
         return told
+
+    def get(self) -> None:
+        """Get the domain that was there before."""
+        request = GetDomainRequest(domain="before.example.com")
+        self._stub.GetDomain(request, metadata=wire.metadata(), timeout=DEADLINE)
 
     def health(self) -> int:
         """Return what the server says of itself."""
@@ -106,6 +112,7 @@ def outage(
     caller = Caller(channel)
     with watch(server) as watcher:
         caller.create("before.example.com")
+        caller.get()
         watcher.expect(StatusEvent.CREATED, "before.example.com")
         assert caller.health() == SERVING
         go()
@@ -117,6 +124,7 @@ def outage(
         come_back()
         until(lambda: caller.health() == SERVING, within=15)
         revision = until(lambda: _attempt(caller), within=15)
+        caller.get()
         told = watcher.expect(StatusEvent.CREATED, "after.example.com")
         assert told.event.revision == revision
         model.require_contiguous([event.revision for event in watcher.events])
@@ -136,7 +144,7 @@ def test_stopped_database_is_waited_out(
 ) -> None:
     """While PostgreSQL is stopped calls answer DATABASE_UNAVAILABLE; afterwards all goes on without a gap."""
     refusals = outage(server, channel, database.stop, database.start)
-    assert len(refusals) == 4
+    assert len(refusals) == 6
     for refusal in refusals:
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
         assert refusal.retry_after is not None
@@ -147,6 +155,6 @@ def test_frozen_database_is_waited_out(
 ) -> None:
     """While PostgreSQL hangs calls end at their deadline; afterwards all goes on without a gap."""
     refusals = outage(server, channel, database.freeze, database.thaw)
-    assert len(refusals) == 4
+    assert len(refusals) == 6
     for refusal in refusals:
         assert refusal.code in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
