@@ -33,9 +33,10 @@ _MOST_WAITING = 10_000
 class EventWriter:
     """Takes events, and writes those that come together at once."""
 
-    def __init__(self, stream: TextIO) -> None:
-        """Take what lines are written to, and start the thread that writes."""
+    def __init__(self, stream: TextIO, level: Level) -> None:
+        """Take what lines are written to and the least important level; start the thread that writes."""
         self._stream = stream
+        self._least = _LEVELS[level]
         self._waiting: deque[tuple[str, EventDict]] = deque()
         self._has_some = threading.Event()
         self._writing = threading.Lock()
@@ -44,6 +45,8 @@ class EventWriter:
 
     def take(self, level: str, event: EventDict) -> None:
         """Take an event of values that do not change. Blocks only where the stream does not keep up."""
+        if _LEVELS[level] < self._least:
+            return
         self._waiting.append((level, event))
         if not self._has_some.is_set():
             self._has_some.set()
@@ -85,9 +88,6 @@ def _processed(level: str, event: EventDict, processors: Sequence[Processor]) ->
 class _Logger(structlog.BoundLoggerBase):
     """What `structlog.get_logger` returns: it notes events for an `EventWriter`."""
 
-    least: int
-    """The least important level that is noted, as the standard library counts them."""
-
     def debug(self, event: str, **fields: Any) -> None:
         self._note("debug", event, fields)
 
@@ -104,8 +104,6 @@ class _Logger(structlog.BoundLoggerBase):
         self._note("error", event, {"exc_info": sys.exc_info(), **fields})
 
     def _note(self, level: str, event: str, fields: EventDict) -> None:
-        if _LEVELS[level] < self.least:
-            return
         bound = structlog.contextvars.get_contextvars()
         writer: EventWriter = self._logger
         writer.take(level, {"event": event, "time": time.time(), **bound, **self._context, **fields})
@@ -120,11 +118,10 @@ def configure(form: Format | None, level: Level) -> EventWriter:
     """
     if form is None:
         form = "console" if sys.stderr.isatty() else "json"
-    least = _LEVELS[level]
-    writer = EventWriter(sys.stderr)
+    writer = EventWriter(sys.stderr, level)
     structlog.configure(
         processors=[structlog.processors.add_log_level, _stamped, *_rendering(form)],
-        wrapper_class=type("Logger", (_Logger,), {"least": least}),
+        wrapper_class=_Logger,
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )
@@ -143,7 +140,7 @@ def configure(form: Format | None, level: Level) -> EventWriter:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(max(least, logging.INFO))
+    root.setLevel(max(_LEVELS[level], logging.INFO))
     # At every start it would tell that there was nothing to migrate.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)

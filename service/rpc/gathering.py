@@ -38,7 +38,8 @@ class Gatherer(Generic[_Item, _Answer]):
     """Answers items in batches, one batch after the other, on threads. Lives on the event loop."""
 
     def __init__(self, executor: Executor, work: Work[_Item, _Answer]) -> None:
-        """Take the threads, and the blocking function that answers a batch."""
+        """Take the threads, and the blocking function that answers a batch. Called on the loop."""
+        self._loop = asyncio.get_running_loop()
         self._executor = executor
         self._work = work
         self._waiting: deque[_Waiting[_Item, _Answer]] = deque()
@@ -51,29 +52,28 @@ class Gatherer(Generic[_Item, _Answer]):
             ServiceError: what the item was answered with, and what the work raises.
 
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[_Answer] = loop.create_future()
+        future: asyncio.Future[_Answer] = self._loop.create_future()
         self._waiting.append(_Waiting(item, future))
         if self._is_idle:
             self._is_idle = False
-            self._begin(loop)
+            self._begin()
         return await future
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin(self) -> None:
         batch: list[_Waiting[_Item, _Answer]] = []
         while self._waiting and len(batch) < _MOST:
             first = self._waiting.popleft()
             if not first.future.done():
                 batch.append(first)
         if batch:
-            self._executor.submit(self._run, loop, batch)
+            self._executor.submit(self._run, batch)
         else:
             self._is_idle = True
 
-    def _run(self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Waiting[_Item, _Answer]]) -> None:
+    def _run(self, batch: Sequence[_Waiting[_Item, _Answer]]) -> None:
         answers = self._answers([waiting.item for waiting in batch])
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(self._end, loop, batch, answers)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end, batch, answers)
 
     def _answers(self, items: Sequence[_Item]) -> Sequence[_Answer | Exception]:
         try:
@@ -84,12 +84,7 @@ class Gatherer(Generic[_Item, _Answer]):
             # An item that breaks the work must not take the others with it.
             return [error] if len(items) == 1 else [self._answers([item])[0] for item in items]
 
-    def _end(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: Sequence[_Waiting[_Item, _Answer]],
-        answers: Sequence[_Answer | Exception],
-    ) -> None:
+    def _end(self, batch: Sequence[_Waiting[_Item, _Answer]], answers: Sequence[_Answer | Exception]) -> None:
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.future.done():
                 continue
@@ -98,6 +93,6 @@ class Gatherer(Generic[_Item, _Answer]):
             else:
                 waiting.future.set_result(answer)
         if len(batch) >= _MANY:
-            loop.call_later(_PAUSE_SECONDS, self._begin, loop)
+            self._loop.call_later(_PAUSE_SECONDS, self._begin)
         else:
-            self._begin(loop)
+            self._begin()

@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from service.ports import LogBounds
 from service.store import errors, rows
 from service.store.direct import DirectConnection
 from service.store.engine import is_postgresql
-from service.store.tables import domains, tenants
+from service.store.tables import comparable, domains, tenants
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ class LookUps:
 
     def domains(self, tenant: str, names: Collection[str]) -> dict[str, Domain]:
         """Return those domains of a tenant that exist, by name."""
-        found = self._fetch(self._domains, names, tenant=tenant)
+        found = self._fetch(self._domains, names, tenant=comparable(tenant))
         return {domain.name: domain for domain in map(_decode, found)}
 
     def bounds(self, ids: Collection[str]) -> Mapping[str, LogBounds]:
@@ -66,14 +67,14 @@ class LookUps:
         return str(statement.compile(dialect=dialect))
 
     def _fetch(self, statement: str, listed: Collection[str], **others: str) -> list[tuple[Any, ...]]:
-        connection = self._connection
-        parameters = {"listed": list(listed) if self._is_postgresql else json.dumps(list(listed)), **others}
+        wanted = list(map(comparable, listed))
+        parameters = {"listed": wanted if self._is_postgresql else json.dumps(wanted), **others}
+        failure = self._connection.failure
+        with suppress(failure):
+            return self._connection.fetch(statement, parameters)
+        # The connection may have broken since it was used last: a new one tells.
         try:
-            return connection.fetch(statement, parameters)
-        except connection.failure:
-            # It may have broken since it was used last: a new one tells.
-            try:
-                return connection.fetch(statement, parameters)
-            except connection.failure as error:
-                _log.warning("database_failed", failure="unavailable", error=str(error))
-                raise errors.unavailable() from error
+            return self._connection.fetch(statement, parameters)
+        except failure as error:
+            _log.warning("database_failed", failure="unavailable", error=str(error))
+            raise errors.unavailable() from error

@@ -33,10 +33,10 @@ _CHECK_COLUMNS = (
 
 # Times as the numbers that the tables hold: `decode` knows them, also where a driver
 # was asked without SQLAlchemy's types between.
-_NUMBERS = (
+_NUMBERS = [
     type_coerce(column, BigInteger) if isinstance(column.type, Moment) else column
     for column in _CHECK_COLUMNS
-)
+]
 DOMAINS: Select[*tuple[Any, ...]] = select(domains.c.document, *_NUMBERS).join_from(domains, checks)
 """Selects domains: `decode` turns each of its rows into one."""
 

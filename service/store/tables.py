@@ -57,6 +57,11 @@ class Moment(TypeDecorator[datetime]):
         return optional_time(value)
 
 
+def comparable(text: str) -> str:
+    """Return an identifier as databases can compare it: no column holds a NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 class Identifier(TypeDecorator[str]):
     """Text that is told apart and ordered by its octets, on both databases.
 
@@ -69,7 +74,7 @@ class Identifier(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
         """Return what the database compares."""
-        return value and value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return value and comparable(value)
 
 
 metadata = MetaData(

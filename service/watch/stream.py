@@ -109,7 +109,8 @@ class Stream:
             if self._subscription.snapshot_first:
                 await self._write_snapshot(write)
             else:
-                await write(self._bookmark())
+                await write(self._message(b""))
+            self._bookmark_due = time.monotonic() + self._heartbeat
             while self._end is None and (now := time.monotonic()) < expiry:
                 if feed.floor is None or self._place >= feed.head:
                     if now < self._bookmark_due:
@@ -123,7 +124,7 @@ class Stream:
                 if message is not None:
                     await write(message)
                     self._bookmark_due = now + self._heartbeat
-            await write(self._bookmark())
+            await write(self._message(b""))
             if self._end is not None:
                 raise self._end
 
@@ -153,13 +154,10 @@ class Stream:
         if now - self._around.tail.confirmed > stale_after:
             self._bookmark_due = now + stale_after / 2
             return None
-        return self._bookmark()
-
-    def _bookmark(self) -> bytes:
-        self._bookmark_due = time.monotonic() + self._heartbeat
         return self._message(b"")
 
     def _message(self, events: bytes, *, complete: bool = False) -> bytes:
+        """Return a message that ends with a token for this place; without events, a bookmark."""
         token = self._around.tokens.resume(self._subscription.tenant, self._place)
         return self._around.codec.message(events, resume_token=token, snapshot_complete=complete)
 
@@ -210,7 +208,6 @@ class Stream:
         if self._end is not None:
             raise self._end
         self._place = reader.revision
-        self._bookmark_due = time.monotonic() + self._heartbeat
         await write(self._message(b"", complete=True))
 
     async def _off_loop(self, call: Callable[[], _T]) -> _T:

@@ -110,12 +110,12 @@ def test_an_item_whose_caller_has_gone_is_not_begun(threads: ThreadPoolExecutor)
 def test_it_goes_on_after_every_caller_has_gone(threads: ThreadPoolExecutor) -> None:
     """An item that comes later is answered."""
 
-    async def use(gatherer: Gatherer[int, int], work: Doubling) -> int:
+    async def use(work: Doubling) -> int:
+        gatherer = Gatherer(threads, work)
         first = asyncio.create_task(gatherer.answer(1))
         await asyncio.to_thread(work.begun.acquire, timeout=PATIENCE)
         first.cancel()
         work.released.set()
         return await asyncio.wait_for(gatherer.answer(2), PATIENCE)
 
-    work = Doubling()
-    assert asyncio.run(use(Gatherer(threads, work), work)) == 4
+    assert asyncio.run(use(Doubling())) == 4

@@ -48,7 +48,7 @@ def test_those_that_exist_are_found_by_name(store: SqlStore) -> None:
 def test_odd_names_find_nothing(store: SqlStore) -> None:
     """Whatever a name has in it, it is a name and no part of a statement."""
     add(store, "a.com")
-    odd = {"'", '"]', "a.com' OR '1'='1", "{a.com}", "\\", "%", "\u00e9", "A.COM", "a.com "}
+    odd = {"\0", "a.com\0", "'", '"]', "a.com' OR '1'='1", "{a.com}", "\\", "%", "\u00e9", "A.COM", "a.com "}
     assert store.find("acme", odd) == {}
 
 

@@ -106,7 +106,7 @@ class Stuck(io.StringIO):
 def test_a_stalled_reader_holds_up_nobody_for_a_while() -> None:
     """Events are taken while a write is stuck, and written once it is not."""
     stream = Stuck()
-    writer = EventWriter(stream)
+    writer = EventWriter(stream, "info")
     writer.take("info", {"event": "first", "time": 0.0})
     assert stream.entered.wait(_PATIENCE)
     for _ in range(1000):
@@ -124,6 +124,6 @@ def test_a_reader_that_has_gone_does_not_stop_the_service(error: Exception) -> N
         def write(self, _text: str) -> int:
             raise error
 
-    writer = EventWriter(Closed())
+    writer = EventWriter(Closed(), "info")
     writer.take("info", {"event": "unheard", "time": 0.0})
     writer.write_out()
