@@ -6,7 +6,7 @@ a database that cannot be reached is DATABASE_UNAVAILABLE, a transaction that
 lost a race for good is CONCURRENT_CHANGE.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,16 +29,31 @@ class Clock(Protocol):
 # --- DNS -------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Questions that are answered together, within one budget of time and octets."""
+
+    questions: Sequence[Question]
+    every_server: bool
+    """Whether each name server of a question's zone is asked, or one of them."""
+
+
+Done = Callable[[Sequence[tuple[int, Sequence[Answers] | Exception]]], None]
+"""Takes look-ups that are complete: the number of each, and the answers to its questions, in
+their order. In place of answers, what went wrong where that is our fault."""
+
+
 class Resolver(Protocol):
     """Looks names up. A failed look-up is a result, never an exception."""
 
-    def resolve(self, questions: Sequence[Question], *, every_server: bool) -> Sequence[Answers]:
-        """Answer all questions, at the same time, in the order given.
+    def start(self, look_ups: Sequence[LookUp], done: Done) -> None:
+        """Begin to answer look-ups, all at the same time, and return.
 
-        With `every_server` each name server of a question's zone is asked,
-        otherwise one of them; `Answers.servers` says how many there are. It
-        must return within the adapter's time budget whatever the servers do,
-        with unknown outcomes for what was not answered, and is called by
+        `done` gets each of them once, some together as they are complete, on a
+        thread of the adapter: it must return at once. A slow look-up keeps none
+        of the others waiting. Each must be complete within the adapter's time
+        budget whatever the servers do, with unknown outcomes for what was not
+        answered; `Answers.servers` says how many servers a zone has. Called by
         several threads at once.
         """
 

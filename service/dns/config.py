@@ -37,10 +37,12 @@ class DnsConfig:
     try_timeout: float = 1.0
     """How long one server is waited for, once."""
     budget: float = 8.0
-    """How long one call of `resolve` may take altogether."""
-    in_flight: int = 256
-    """Queries under way at once, to authorities and as many to resolvers; each holds one socket."""
-    in_flight_per_server: int = 64
+    """How long one look-up may take altogether."""
+    octets: int = 262_144
+    """How much one look-up may receive: several times what thirteen servers say about a domain."""
+    in_flight: int = 8192
+    """Queries under way at once, to authorities and as many to resolvers."""
+    in_flight_per_server: int = 512
     """Of those, how many may wait for one address."""
     cool_down_after: int = 8
     """Timeouts in a row, after which an address is left alone for a while."""

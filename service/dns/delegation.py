@@ -9,11 +9,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from service.core.answers import Outcome
 from service.dns import addresses, reading
-from service.dns.config import DnsConfig
+from service.dns.budget import Budget
+from service.dns.config import DnsConfig, Endpoint
 from service.dns.recursion import Failure, Recursion, Told
 
 MAX_SERVERS: Final = 13
@@ -33,7 +34,15 @@ class NameServer:
     """A server of a zone, with those of its addresses that may be asked."""
 
     name: str
-    addresses: tuple[str, ...]
+    addresses: tuple["Address", ...]
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    endpoint: Endpoint
+    said_by: str
+    """How answers from there name it: `name (address)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,38 +65,37 @@ class Delegations:
         self._cuts: OrderedDict[str, Cut] = OrderedDict()
         self._searches: dict[str, asyncio.Task[Cut | Outcome]] = {}
 
-    async def find(self, name: str, deadline: float) -> Cut | Outcome:
+    async def find(self, name: str, budget: Budget) -> Cut | Outcome:
         """Return the closest zone known to contain `name`, or find it.
 
-        Returns an unknown outcome where it was not found by `deadline`.
+        Returns an unknown outcome where it was not found within the budget.
         """
-        if cut := self._closest(name):
+        if cut := self.known(name):
             return cut
         anchor = _anchor(name)
-        return await self._shared(anchor, lambda: self._search(anchor, deadline), deadline)
+        return await self._shared(anchor, lambda: self._search(anchor, budget), budget)
 
-    async def descend(self, referral: reading.Referral, deadline: float) -> Cut | Outcome:
+    async def descend(self, referral: reading.Referral, budget: Budget) -> Cut | Outcome:
         """Return the zone that a referral leads to, as `find` does."""
-        if cut := self._known(referral.zone):
+        if cut := self._zone(referral.zone):
             return cut
-        return await self._shared(
-            f"below {referral.zone}", lambda: self._arrive(referral, deadline), deadline
-        )
+        return await self._shared(f"below {referral.zone}", lambda: self._arrive(referral, budget), budget)
 
     def forget(self, cut: Cut) -> None:
         """Drop a zone none of whose servers answers: perhaps it has others now."""
         if self._cuts.get(cut.zone) is cut:
             del self._cuts[cut.zone]
 
-    def _closest(self, name: str) -> Cut | None:
+    def known(self, name: str) -> Cut | None:
+        """Return the closest zone known to contain `name`."""
         # Not as far up as top-level domains: their servers are spared what a resolver has cached.
         while "." in name:
-            if cut := self._known(name):
+            if cut := self._zone(name):
                 return cut
             name = _parent(name)
         return None
 
-    def _known(self, zone: str) -> Cut | None:
+    def _zone(self, zone: str) -> Cut | None:
         cut = self._cuts.get(zone)
         if cut is None or cut.expires > _now():
             return cut
@@ -95,14 +103,14 @@ class Delegations:
         return None
 
     async def _shared(
-        self, key: str, search: Callable[[], Coroutine[None, None, Cut | Outcome]], deadline: float
+        self, key: str, search: Callable[[], Coroutine[None, None, Cut | Outcome]], budget: Budget
     ) -> Cut | Outcome:
         """Join the search that is under way, or has failed just now, or start this one."""
         task = self._searches.get(key)
         if task is None:
             task = self._searches[key] = asyncio.create_task(search())
             task.add_done_callback(lambda done: self._finished(key, done))
-        await asyncio.wait({task}, timeout=deadline - _now())
+        await asyncio.wait({task}, timeout=budget.deadline - _now())
         return task.result() if task.done() else Outcome.TIMEOUT
 
     def _finished(self, key: str, task: asyncio.Task[Cut | Outcome]) -> None:
@@ -112,44 +120,45 @@ class Delegations:
         else:
             del self._searches[key]
 
-    async def _search(self, name: str, deadline: float) -> Cut | Outcome:
+    async def _search(self, name: str, budget: Budget) -> Cut | Outcome:
         for _ in range(_MAX_WALK):
-            told = await self._recursion.ask(name, "SOA", deadline)
+            told = await self._recursion.ask(name, "SOA", budget)
             if isinstance(told, Failure):
                 return told.outcome
             # With an alias the SOA record is that of the target's zone.
             if reading.end_of_chain(name, told.reply) == name:
                 zone = reading.zone_of(name, told.reply)
                 if zone is not None:
-                    return self._known(zone) or await self._list_servers(zone, deadline)
+                    return self._zone(zone) or await self._list_servers(zone, budget)
             if not name:
                 break
             name = _parent(name)
         return Outcome.SERVER_FAILURE
 
-    async def _list_servers(self, zone: str, deadline: float) -> Cut | Outcome:
-        told = await self._recursion.ask(zone, "NS", deadline)
+    async def _list_servers(self, zone: str, budget: Budget) -> Cut | Outcome:
+        told = await self._recursion.ask(zone, "NS", budget)
         if isinstance(told, Failure):
             return told.outcome
         records = [record for record in told.reply.answer if (record.owner, record.type) == (zone, "NS")]
         if not records:
             return Outcome.SERVER_FAILURE
         names = {record.value for record in records}
-        return await self._remember(zone, names, {}, min(record.ttl for record in records), deadline)
+        return await self._remember(zone, names, {}, min(record.ttl for record in records), budget)
 
-    async def _arrive(self, referral: reading.Referral, deadline: float) -> Cut | Outcome:
+    async def _arrive(self, referral: reading.Referral, budget: Budget) -> Cut | Outcome:
         glue: dict[str, list[str]] = {}
         for record in referral.glue:
             glue.setdefault(record.owner, []).append(record.value)
-        return await self._remember(referral.zone, referral.nameservers, glue, referral.ttl, deadline)
+        return await self._remember(referral.zone, referral.nameservers, glue, referral.ttl, budget)
 
     async def _remember(
-        self, zone: str, names: Iterable[str], glue: dict[str, list[str]], ttl: float, deadline: float
+        self, zone: str, names: Iterable[str], glue: dict[str, list[str]], ttl: float, budget: Budget
     ) -> Cut:
         chosen = sorted(names)[:MAX_SERVERS]
-        found = await asyncio.gather(*(self._addresses(name, glue, deadline) for name in chosen))
+        found = await asyncio.gather(*(self._addresses(name, glue, budget) for name in chosen))
         servers = tuple(
-            NameServer(name, self._askable(texts)) for name, (texts, _) in zip(chosen, found, strict=True)
+            NameServer(name, self._askable(name, texts))
+            for name, (texts, _) in zip(chosen, found, strict=True)
         )
         ttl = min(ttl, self._config.delegation_ttl_limit, *(address_ttl for _, address_ttl in found))
         cut = Cut(zone, servers, _now() + max(ttl, _SHORTEST))
@@ -160,12 +169,12 @@ class Delegations:
         return cut
 
     async def _addresses(
-        self, name: str, glue: dict[str, list[str]], deadline: float
+        self, name: str, glue: dict[str, list[str]], budget: Budget
     ) -> tuple[list[str], float]:
         """Return addresses and their TTL, which is 0 where a look-up failed."""
         if name in glue:
             return glue[name], self._config.delegation_ttl_limit
-        told = await asyncio.gather(*(self._recursion.ask(name, kind, deadline) for kind in ("A", "AAAA")))
+        told = await asyncio.gather(*(self._recursion.ask(name, kind, budget) for kind in ("A", "AAAA")))
         texts: list[str] = []
         ttl = self._config.delegation_ttl_limit
         for answer in told:
@@ -179,9 +188,12 @@ class Delegations:
                     ttl = 0.0
         return texts, ttl
 
-    def _askable(self, texts: list[str]) -> tuple[str, ...]:
-        allowed = (text for text in texts if self._config.allow_private or addresses.is_public(text))
-        return tuple(allowed)[: 2 * _MAX_ADDRESSES]
+    def _askable(self, name: str, texts: list[str]) -> tuple[Address, ...]:
+        allowed = [text for text in texts if self._config.allow_private or addresses.is_public(text)]
+        return tuple(
+            Address(Endpoint(text, self._config.authority_port), f"{name} ({text})")
+            for text in allowed[: 2 * _MAX_ADDRESSES]
+        )
 
 
 def _anchor(name: str) -> str:

@@ -1,22 +1,19 @@
-"""One query to one server: UDP, then TCP where the answer does not fit.
-
-Each query has a socket of its own. It is connected, so that the kernel drops
-whatever comes from another address and tells when nobody listens; its port is
-random, as the message id is, so that a blind forger has to guess both.
-"""
+"""One query to one server: UDP, then TCP where the answer does not fit."""
 
 import asyncio
-import socket
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from service.core.answers import Outcome
 from service.dns import wire
+from service.dns.budget import Budget
 from service.dns.config import DnsConfig, Endpoint
-from service.dns.servers import ServerLimits, acquired
+from service.dns.datagrams import Datagrams
+from service.dns.message import MalformedReplyError, Query, Rcode, Reply, is_truncated
+from service.dns.servers import ServerLimits, Slots, taken
 
-_LARGEST: Final = 65_535
-_EDNS_UNKNOWN: Final = {wire.Rcode.FORMERR, wire.Rcode.NOTIMP, wire.Rcode.BADVERS}
+_EDNS_UNKNOWN: Final = {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS}
 
 
 class Exchange:
@@ -25,133 +22,149 @@ class Exchange:
     def __init__(self, config: DnsConfig) -> None:
         """Start with no server known."""
         self._config = config
+        self._datagrams = Datagrams()
         self._limits = ServerLimits(config)
-        self._recursive_slots = asyncio.Semaphore(config.in_flight)
+        self._recursive_slots = Slots(config.in_flight)
+
+    def ask_once(
+        self,
+        endpoint: Endpoint,
+        query: Query,
+        budget: Budget,
+        heard: Callable[[Reply | None], None],
+    ) -> None:
+        """Ask a name server of a zone, with one datagram.
+
+        `heard` is called with the reply, or with None where there is none, or
+        more than one datagram would be needed for it.
+        """
+
+        def listen(message: bytes | None) -> None:
+            self._limits.leave(endpoint, answered=message is not None)
+            heard(None if message is None else _whole(message, budget))
+
+        def send(has_slot: bool) -> None:  # noqa: FBT001 - a Then
+            if not has_slot:
+                heard(None)
+            elif self._datagrams.send(query, endpoint, self._patience(budget), listen) is None:
+                listen(None)
+
+        self._limits.enter(endpoint, budget.deadline, send)
 
     async def ask_authority(
-        self, endpoint: Endpoint, name: str, rdtype: str, deadline: float
-    ) -> wire.Reply | Outcome:
+        self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget
+    ) -> Reply | Outcome:
         """Ask a name server of a zone; return its reply, or why there is none.
 
-        Takes at most one try of UDP and one of TCP, and never longer than until
-        `deadline` (loop time).
+        Takes at most one try of UDP and one of TCP, and never more than the budget.
 
         Raises:
             NameTooLongError: for a name that no message can hold.
 
         """
-        if not await self._limits.enter(endpoint, deadline):
+        if not await taken(lambda then: self._limits.enter(endpoint, budget.deadline, then)):
             return Outcome.TIMEOUT
-        reply: wire.Reply | Outcome = Outcome.TIMEOUT
+        reply: Reply | Outcome = Outcome.TIMEOUT
         try:
-            reply = await self._ask(endpoint, name, rdtype, deadline, recurse=False)
+            reply = await self._ask(endpoint, name, rdtype, budget, recurse=False)
         finally:
             self._limits.leave(endpoint, answered=reply is not Outcome.TIMEOUT)
         return reply
 
     async def ask_recursive(
-        self, endpoint: Endpoint, name: str, rdtype: str, deadline: float
-    ) -> wire.Reply | Outcome:
+        self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget
+    ) -> Reply | Outcome:
         """Ask a recursive resolver, as `ask_authority` does.
 
         It never cools down: it is slow wherever a zone behind it is, and nobody's
         zone may take our resolver from everyone else.
         """
-        if not await acquired(self._recursive_slots, deadline):
+        if not await taken(lambda then: self._recursive_slots.take(budget.deadline, then)):
             return Outcome.TIMEOUT
         try:
-            return await self._ask(endpoint, name, rdtype, deadline, recurse=True)
+            return await self._ask(endpoint, name, rdtype, budget, recurse=True)
         finally:
-            self._recursive_slots.release()
+            self._recursive_slots.give_back()
+
+    def close(self) -> None:
+        """Close all sockets."""
+        self._datagrams.close()
+
+    def _patience(self, budget: Budget) -> float:
+        return min(budget.deadline, asyncio.get_running_loop().time() + self._config.try_timeout)
 
     async def _ask(
-        self, endpoint: Endpoint, name: str, rdtype: str, deadline: float, *, recurse: bool
-    ) -> wire.Reply | Outcome:
-        deadline = min(deadline, asyncio.get_running_loop().time() + self._config.try_timeout)
-        reply = await _transfer(wire.build_query(name, rdtype, recurse=recurse), endpoint, deadline)
-        if isinstance(reply, wire.Reply) and reply.rcode in _EDNS_UNKNOWN:
+        self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget, *, recurse: bool
+    ) -> Reply | Outcome:
+        within = budget.until(self._patience(budget))
+        reply = await self._transfer(wire.build_query(name, rdtype, recurse=recurse), endpoint, within)
+        if isinstance(reply, Reply) and reply.rcode in _EDNS_UNKNOWN:
             # RFC 6891 section 7: a server that knows no EDNS is asked without it.
             plain = wire.build_query(name, rdtype, recurse=recurse, edns=False)
-            reply = await _transfer(plain, endpoint, deadline)
+            reply = await self._transfer(plain, endpoint, within)
         return reply
 
-
-async def _transfer(query: wire.Query, endpoint: Endpoint, deadline: float) -> wire.Reply | Outcome:
-    try:
-        message = await _over_udp(query, endpoint, deadline)
-        if wire.is_truncated(message):
-            message = await _over_tcp(query, endpoint, deadline)
-        return wire.parse_reply(message)
-    except (OSError, asyncio.IncompleteReadError):
-        # Silence, or nobody listening, or a connection cut off: no answer either way.
-        return Outcome.TIMEOUT
-    except wire.MalformedReplyError:
-        return Outcome.SERVER_FAILURE
-
-
-async def _over_udp(query: wire.Query, endpoint: Endpoint, deadline: float) -> bytes:
-    """Return the reply.
-
-    Raises:
-        OSError: when none came; TimeoutError is one.
-
-    """
-    loop = asyncio.get_running_loop()
-    received: asyncio.Future[bytes] = loop.create_future()
-
-    def read() -> None:
+    async def _transfer(self, query: Query, endpoint: Endpoint, budget: Budget) -> Reply | Outcome:
+        if budget.is_spent(asyncio.get_running_loop().time()):
+            return Outcome.TIMEOUT
         try:
-            message = sock.recv(_LARGEST)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            _settle(received, error)
-            return
-        if query.is_answered_by(message):
-            _settle(received, message)
+            message = await self._over_udp(query, endpoint, budget)
+            if message is not None and is_truncated(message):
+                message = await _over_tcp(query, endpoint, budget)
+            return Outcome.TIMEOUT if message is None else wire.parse_reply(message)
+        except (OSError, asyncio.IncompleteReadError):
+            # Nobody listening, or a connection cut off, or too slow: no answer either way.
+            return Outcome.TIMEOUT
+        except MalformedReplyError:
+            return Outcome.SERVER_FAILURE
 
-    with socket.socket(_family(endpoint), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
-        sock.connect(endpoint)
-        sock.send(query.wire)
-        timer = loop.call_at(deadline, _settle, received, TimeoutError())
-        loop.add_reader(sock.fileno(), read)
+    async def _over_udp(self, query: Query, endpoint: Endpoint, budget: Budget) -> bytes | None:
+        received: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def listen(message: bytes | None) -> None:
+            if message is not None:
+                budget.charge(len(message))
+            received.set_result(message)
+
+        sent = self._datagrams.send(query, endpoint, budget.deadline, listen)
+        if sent is None:
+            return None
         try:
             return await received
         finally:
-            loop.remove_reader(sock.fileno())
-            timer.cancel()
+            self._datagrams.withdraw(sent)
 
 
-def _settle(received: asyncio.Future[bytes], what: bytes | OSError) -> None:
-    if received.done():
-        return
-    if isinstance(what, bytes):
-        received.set_result(what)
-    else:
-        received.set_exception(what)
+def _whole(message: bytes, budget: Budget) -> Reply | None:
+    budget.charge(len(message))
+    if is_truncated(message):
+        return None
+    try:
+        return wire.parse_reply(message)
+    except MalformedReplyError:
+        return None
 
 
-async def _over_tcp(query: wire.Query, endpoint: Endpoint, deadline: float) -> bytes:
+async def _over_tcp(query: Query, endpoint: Endpoint, budget: Budget) -> bytes:
     """Return the reply (RFC 7766).
 
     Raises:
         OSError: when none came; TimeoutError is one.
         IncompleteReadError: when the connection was closed too early.
-        MalformedReplyError: when something else came.
+        MalformedReplyError: when something else came, or more than is read.
 
     """
-    async with asyncio.timeout_at(deadline):
+    async with asyncio.timeout_at(budget.deadline):
         reader, writer = await asyncio.open_connection(*endpoint)
         try:
             writer.write(struct.pack("!H", len(query.wire)) + query.wire)
             (size,) = struct.unpack("!H", await reader.readexactly(2))
+            if size > wire.LARGEST:
+                raise MalformedReplyError
+            budget.charge(size)
             message = await reader.readexactly(size)
         finally:
             writer.transport.abort()
     if not query.is_answered_by(message):
-        raise wire.MalformedReplyError
+        raise MalformedReplyError
     return message
-
-
-def _family(endpoint: Endpoint) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from service.core.answers import Outcome, Question
-from service.dns.wire import Rcode, Record, Reply
+from service.dns.message import Rcode, Record, Reply
 
 MAX_HOPS: Final = 8
 """CNAMEs followed for one question."""

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.core.answers import Answer, Outcome, Question
-from service.dns import reading, wire
+from service.dns import reading
+from service.dns.budget import Budget
 from service.dns.config import Endpoint
 from service.dns.exchange import Exchange
+from service.dns.message import Reply
 
 _ROUNDS: Final = 2
 """How often the list is gone through: a datagram may be lost."""
@@ -17,7 +19,7 @@ _ROUNDS: Final = 2
 class Told:
     """What a resolver said, and its address."""
 
-    reply: wire.Reply
+    reply: Reply
     server: str
 
 
@@ -37,17 +39,17 @@ class Recursion:
         self._exchange = exchange
         self._nameservers = nameservers
 
-    async def ask(self, name: str, rdtype: str, deadline: float) -> Told | Failure:
+    async def ask(self, name: str, rdtype: str, budget: Budget) -> Told | Failure:
         """Return the first reply that is NOERROR or NXDOMAIN, or the failure.
 
-        Takes no longer than until `deadline` (loop time).
+        Takes no more than the budget.
         """
         failure = Failure(Outcome.TIMEOUT)
         for endpoint in self._nameservers * _ROUNDS:
-            if asyncio.get_running_loop().time() >= deadline:
+            if budget.is_spent(asyncio.get_running_loop().time()):
                 break
-            reply = await self._exchange.ask_recursive(endpoint, name, rdtype, deadline)
-            if isinstance(reply, wire.Reply):
+            reply = await self._exchange.ask_recursive(endpoint, name, rdtype, budget)
+            if isinstance(reply, Reply):
                 outcome = reading.failure_of(reply)
                 if outcome is None:
                     return Told(reply, endpoint.address)
@@ -60,9 +62,9 @@ class Recursion:
                 break
         return failure
 
-    async def answer(self, question: Question, deadline: float) -> Answer:
-        """Answer a question; as `ask`, it takes no longer than until `deadline`."""
-        told = await self.ask(question.name, question.type, deadline)
+    async def answer(self, question: Question, budget: Budget) -> Answer:
+        """Answer a question; as `ask`, it takes no more than the budget."""
+        told = await self.ask(question.name, question.type, budget)
         if isinstance(told, Failure):
             return Answer(question, told.outcome, server=told.server)
         content = reading.read_recursive(question, told.reply)

@@ -1,8 +1,8 @@
-"""The Resolver port: many questions at once, from many threads, within a budget."""
+"""The Resolver port: many questions at once, from many threads, each look-up within its budget."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import TypeVar, assert_never
 
@@ -11,10 +11,15 @@ import uvloop
 from service.core.answers import Answer, Answers, Outcome, Question
 from service.dns import wire
 from service.dns.authorities import Authorities
+from service.dns.budget import Budget
 from service.dns.config import DnsConfig, Endpoint, Mode
 from service.dns.delegation import Delegations
 from service.dns.exchange import Exchange
+from service.dns.gathering import Gathering
+from service.dns.message import NameTooLongError
 from service.dns.recursion import Recursion
+from service.dns.sampling import Sampler
+from service.ports import Done, LookUp
 
 _DNS_PORT = 53
 _T = TypeVar("_T")
@@ -23,7 +28,7 @@ _T = TypeVar("_T")
 class DnsResolver:
     """Answers questions on an event loop of its own, in a thread of its own.
 
-    So a thousand questions wait on a thousand sockets and no threads, and what
+    So a thousand questions wait on a few sockets and no threads, and what
     is learnt about one zone serves all callers without a lock.
     """
 
@@ -38,23 +43,44 @@ class DnsResolver:
             Endpoint(address, _DNS_PORT) for address in wire.system_nameservers()
         )
         self._config = config
-        exchange = Exchange(config)
-        self._recursion = Recursion(exchange, nameservers)
+        self._exchange = Exchange(config)
+        self._recursion = Recursion(self._exchange, nameservers)
         delegations = Delegations(self._recursion, config)
-        self._authorities = Authorities(exchange, delegations, self._recursion, config)
+        self._authorities = Authorities(self._exchange, delegations, self._recursion)
+        self._sampler = Sampler(self._exchange, delegations)
+        self._tasks: set[asyncio.Task[Answers]] = set()
         self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="dns", daemon=True)
         self._thread.start()
 
+    def start(self, look_ups: Sequence[LookUp], done: Done) -> None:
+        """Answer look-ups, all at the same time; see the port."""
+        self._loop.call_soon_threadsafe(self._start, look_ups, done)
+
     def resolve(self, questions: Sequence[Question], *, every_server: bool) -> Sequence[Answers]:
-        """Answer all questions at once, in the order given; see the port."""
-        return self._submit(self._answer_all(questions, every_server=every_server)).result()
+        """Answer the questions of one look-up, and wait for it.
+
+        Raises:
+            Exception: what is our fault.
+
+        """
+        future: Future[Sequence[Answers]] = Future()
+
+        def done(complete: Sequence[tuple[int, Sequence[Answers] | Exception]]) -> None:
+            ((_, result),) = complete
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+        self.start([LookUp(questions, every_server=every_server)], done)
+        return future.result()
 
     def close(self) -> None:
-        """Stop the loop. Calls that still run elsewhere end with CancelledError. Idempotent."""
+        """Stop the loop. Look-ups that still run are never complete. Idempotent."""
         if self._loop.is_closed():
             return
-        self._submit(_cancel_others()).result()
+        self._submit(self._cancel()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -62,30 +88,66 @@ class DnsResolver:
     def _submit(self, work: Coroutine[None, None, _T]) -> Future[_T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _answer_all(self, questions: Sequence[Question], *, every_server: bool) -> Sequence[Answers]:
-        deadline = self._loop.time() + self._config.budget
-        return await asyncio.gather(
-            *(self._answer(question, deadline, every_server=every_server) for question in questions)
-        )
+    def _start(self, look_ups: Sequence[LookUp], done: Done) -> None:
+        gathering = Gathering(look_ups, done)
+        for number, look_up in enumerate(look_ups):
+            budget = Budget(self._loop.time() + self._config.budget, self._config.octets)
+            for place, question in enumerate(look_up.questions):
+                heard = gathering.slot(number, place)
+                if look_up.every_server or self._config.mode is not Mode.AUTHORITATIVE:
+                    self._ask(question, budget, heard, every_server=look_up.every_server)
+                    continue
+                try:
+                    self._sample(question, budget, heard)
+                except Exception as error:  # noqa: BLE001 - whoever asked is told
+                    heard(error)
 
-    async def _answer(self, question: Question, deadline: float, *, every_server: bool) -> Answers:
+    def _sample(
+        self, question: Question, budget: Budget, heard: Callable[[Answers | Exception], None]
+    ) -> None:
+        def sampled(answers: Answers | None) -> None:
+            if answers is None:
+                self._ask(question, budget, heard, every_server=False)
+            else:
+                heard(answers)
+
+        self._sampler.ask(question, budget, sampled)
+
+    def _ask(
+        self,
+        question: Question,
+        budget: Budget,
+        heard: Callable[[Answers | Exception], None],
+        *,
+        every_server: bool,
+    ) -> None:
+        task = self._loop.create_task(self._answer(question, budget, every_server=every_server))
+        self._tasks.add(task)
+
+        def finished(task: asyncio.Task[Answers]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled():
+                error = task.exception()
+                heard(error if isinstance(error, Exception) else task.result())
+
+        task.add_done_callback(finished)
+
+    async def _answer(self, question: Question, budget: Budget, *, every_server: bool) -> Answers:
         try:
             match self._config.mode:
                 case Mode.AUTHORITATIVE:
-                    return await self._authorities.answers(
-                        question, every_server=every_server, deadline=deadline
-                    )
+                    return await self._authorities.answers(question, every_server=every_server, budget=budget)
                 case Mode.RECURSIVE:
-                    return Answers(question, (await self._recursion.answer(question, deadline),))
+                    return Answers(question, (await self._recursion.answer(question, budget),))
                 case other:
                     assert_never(other)
-        except wire.NameTooLongError:
+        except NameTooLongError:
             # Nobody needs to be asked: RFC 1035 section 2.3.4 leaves no room for such a name.
             return Answers(question, (Answer(question, Outcome.NXDOMAIN),))
 
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    async def _cancel(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self._exchange.close()

@@ -5,7 +5,8 @@ domains on it, keep every check waiting for it.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,10 +14,57 @@ from service.dns.config import DnsConfig, Endpoint
 
 _REMEMBERED: Final = 10_000
 
+Then = Callable[[bool], None]
+"""Is told whether there is a slot."""
+
+
+class Slots:
+    """Places for queries, given out in turn. Belongs to one event loop."""
+
+    __slots__ = ("_free", "_waiting")
+
+    def __init__(self, count: int) -> None:
+        """Start with all places free."""
+        self._free = count
+        self._waiting: deque[_Waiting] = deque()
+
+    def take(self, deadline: float, then: Then) -> None:
+        """Take a slot, at once or in turn; `then(False)` where there is none until `deadline`."""
+        if self._free:
+            self._free -= 1
+            then(True)
+            return
+        timer = asyncio.get_running_loop().call_at(deadline, self._expire)
+        self._waiting.append(_Waiting(deadline, then, timer))
+
+    def give_back(self) -> None:
+        """Give a slot back: whoever waits longest has it."""
+        if self._waiting:
+            waiting = self._waiting.popleft()
+            waiting.timer.cancel()
+            waiting.then(True)
+        else:
+            self._free += 1
+
+    def _expire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        late = [waiting for waiting in self._waiting if waiting.deadline <= now]
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.deadline > now)
+        for waiting in late:
+            waiting.timer.cancel()
+            waiting.then(False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    deadline: float
+    then: Then
+    timer: asyncio.TimerHandle
+
 
 @dataclass(slots=True)
 class _Server:
-    slots: asyncio.Semaphore
+    slots: Slots
     in_flight: int = 0
     """Under way or waiting for a slot."""
     timeouts: int = 0
@@ -30,36 +78,46 @@ class ServerLimits:
     def __init__(self, config: DnsConfig) -> None:
         """Start with all slots free and every server in good standing."""
         self._config = config
-        self._slots = asyncio.Semaphore(config.in_flight)
+        self._slots = Slots(config.in_flight)
         self._servers: OrderedDict[Endpoint, _Server] = OrderedDict()
 
-    async def enter(self, endpoint: Endpoint, deadline: float) -> bool:
-        """Wait for a slot until `deadline` (loop time); False when there is none.
+    def enter(self, endpoint: Endpoint, deadline: float, then: Then) -> None:
+        """Take a slot by `deadline` (loop time); `then` is told whether there is one.
 
         A server that is cooling down gives no slots at all, and after it only
-        one, until it has answered. Each True must be followed by `leave`.
+        one, until it has answered. Each slot must be given back by `leave`.
         """
         server = self._servers.get(endpoint)
         if server is None:
-            server = self._servers[endpoint] = _Server(asyncio.Semaphore(self._config.in_flight_per_server))
+            server = self._servers[endpoint] = _Server(Slots(self._config.in_flight_per_server))
         now = asyncio.get_running_loop().time()
         suspected = server.timeouts >= self._config.cool_down_after
         if now >= deadline or now < server.cool_until or (suspected and server.in_flight):
-            return False
+            then(False)
+            return
         server.in_flight += 1
-        if await acquired(server.slots, deadline):
+
+        def at_server(has_slot: bool) -> None:  # noqa: FBT001 - a Then
             # It may have begun to cool down while we waited.
-            if server.cool_until <= now and await acquired(self._slots, deadline):
-                return True
-            server.slots.release()
-        server.in_flight -= 1
-        return False
+            if has_slot and server.cool_until <= now:
+                self._slots.take(deadline, overall)
+            elif has_slot:
+                overall(False)
+            else:
+                server.in_flight -= 1
+                then(False)
+
+        def overall(has_slot: bool) -> None:  # noqa: FBT001 - a Then
+            if not has_slot:
+                server.in_flight -= 1
+                server.slots.give_back()
+            then(has_slot)
+
+        server.slots.take(deadline, at_server)
 
     def leave(self, endpoint: Endpoint, *, answered: bool) -> None:
         """Give the slot back and say whether the server has answered anything."""
         server = self._servers[endpoint]
-        self._slots.release()
-        server.slots.release()
         server.in_flight -= 1
         if answered:
             server.timeouts = 0
@@ -68,6 +126,8 @@ class ServerLimits:
             server.timeouts += 1
             if server.timeouts >= self._config.cool_down_after:
                 server.cool_until = asyncio.get_running_loop().time() + self._config.cool_down
+        self._slots.give_back()
+        server.slots.give_back()
         self._forget_some()
 
     def _forget_some(self) -> None:
@@ -78,14 +138,13 @@ class ServerLimits:
                 return
 
 
-async def acquired(slots: asyncio.Semaphore, deadline: float) -> bool:
-    """Take a slot, waiting until `deadline` (loop time); False when there was none."""
-    if not slots.locked():
-        await slots.acquire()
-        return True
-    try:
-        async with asyncio.timeout_at(deadline):
-            await slots.acquire()
-    except TimeoutError:
-        return False
-    return True
+async def taken(take: Callable[[Then], None]) -> bool:
+    """Wait for a slot that `take` asks for, and return whether there is one."""
+    slot: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def then(has_slot: bool) -> None:  # noqa: FBT001 - a Then
+        if not slot.done():
+            slot.set_result(has_slot)
+
+    take(then)
+    return await slot

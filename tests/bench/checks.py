@@ -16,6 +16,7 @@ from service.core import lifecycle, records, schedule
 from service.core.domain import Domain, Status, StatusReason
 from service.core.records import DmarcPolicy
 from service.dns import DnsConfig, DnsResolver, Endpoint, wire
+from service.dns.message import UDP_PAYLOAD
 from service.mail.local import LocalMailProvider
 from service.store.sql import SqlStore, open_store
 from service.verifier import Checks, Verifier, VerifierConfig
@@ -153,7 +154,7 @@ async def _ask(authority: Endpoint, waiting: Iterator[Query]) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         sock.connect(authority)
         for name, rdtype in waiting:
-            query = dns.message.make_query(name, rdtype, use_edns=0, payload=wire.UDP_PAYLOAD, flags=0)
+            query = dns.message.make_query(name, rdtype, use_edns=0, payload=UDP_PAYLOAD, flags=0)
             await loop.sock_sendall(sock, query.to_wire())
             reply = await asyncio.wait_for(loop.sock_recv(sock, _LARGEST), _PATIENCE)
             assert query.is_response(dns.message.from_wire(reply))

@@ -192,8 +192,23 @@ def test_truncation_may_leave_out_the_question(dns: LoopbackDns, resolver: DnsRe
 
 
 def test_port_where_nobody_listens_is_a_timeout(make_resolver: MakeResolver) -> None:
-    """A refused datagram is no answer, and is known at once."""
-    resolver = make_resolver(
-        mode=Mode.RECURSIVE, nameservers=(Endpoint("127.0.0.1", 1),), try_timeout=30, budget=60
-    )
+    """A datagram that nobody takes is not answered, and nothing is known."""
+    resolver = make_resolver(mode=Mode.RECURSIVE, nameservers=(Endpoint("127.0.0.1", 1),), try_timeout=0.1)
     assert ask(resolver, "mail.example.com").outcome is Outcome.TIMEOUT
+
+
+def test_any_spelling_of_an_address_is_heard(make_resolver: MakeResolver) -> None:
+    """An IPv6 address has many, and replies come from one of them."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
+        server.bind(("::1", 0))
+
+        def serve() -> None:
+            query, client = server.recvfrom(4096)
+            server.sendto(b"".join(authority.failing(REFUSED)(query, query)), client)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        nameserver = Endpoint("0:0:0::0:01", server.getsockname()[1])
+        resolver = make_resolver(mode=Mode.RECURSIVE, nameservers=(nameserver,), try_timeout=0.5, budget=1)
+        assert ask(resolver, "mail.example.com").outcome is Outcome.REFUSED
+        serving.join()

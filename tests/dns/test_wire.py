@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.dns import wire
+from service.dns.message import UDP_PAYLOAD, MalformedReplyError, NameTooLongError
 
 QUERY = wire.build_query("mail.example.com", "TXT", recurse=False)
 
@@ -43,7 +44,7 @@ def test_junk_never_breaks_the_reader(junk: bytes) -> None:
     """Octets after our id and question parse, or are refused as malformed: nothing else happens."""
     message = QUERY.wire[:2] + b"\x84\0\0\1\0\2\0\1\0\1" + QUERY.question + junk
     assert QUERY.is_answered_by(message)
-    with contextlib.suppress(wire.MalformedReplyError):
+    with contextlib.suppress(MalformedReplyError):
         wire.parse_reply(message)
 
 
@@ -52,7 +53,7 @@ def test_damaged_reply_never_breaks_the_reader(position: int, damage: bytes) -> 
     """A genuine reply with some octets overwritten parses, or is refused as malformed."""
     genuine = reply_with_txt(b"v=spf1 ~all", b"more")
     message = genuine[:position] + damage + genuine[position + len(damage) :]
-    with contextlib.suppress(wire.MalformedReplyError):
+    with contextlib.suppress(MalformedReplyError):
         wire.parse_reply(message)
 
 
@@ -87,7 +88,7 @@ def test_query_is_the_one_that_the_library_makes(name: str, rdtype: str, recurse
         name,
         rdtype,
         use_edns=0 if edns else False,
-        payload=wire.UDP_PAYLOAD,
+        payload=UDP_PAYLOAD,
         flags=dns.flags.RD if recurse else 0,
     )
     assert query.wire[2:] == reference.to_wire()[2:]
@@ -99,5 +100,5 @@ def test_query_is_the_one_that_the_library_makes(name: str, rdtype: str, recurse
 @pytest.mark.parametrize("name", [".".join(["a" * 60] * 5), "a" * 64 + ".example.com"])
 def test_name_that_cannot_be_is_refused(name: str) -> None:
     """A name or label too long for a message is told from other errors."""
-    with pytest.raises(wire.NameTooLongError):
+    with pytest.raises(NameTooLongError):
         wire.build_query(name, "TXT", recurse=False)

@@ -29,6 +29,8 @@ class HandDns:
     servers: list[dict[Question, tuple[str, ...]]] = field(default_factory=lambda: [{}, {}])
     outage: Outcome | None = None
     gate: threading.Event = field(default_factory=threading.Event)
+    slow: set[str] | None = None
+    """The names whose answers wait for the gate; None for all."""
     asked: list[tuple[frozenset[Question], bool]] = field(default_factory=list)
     error: Exception | None = None
 
@@ -44,16 +46,28 @@ class HandDns:
         for server in self.servers:
             server.pop(Question(record.name, record.type))
 
-    def resolve(self, questions: Sequence[Question], *, every_server: bool) -> Sequence[Answers]:
-        """Answer from the first server, or from each."""
-        self.asked.append((frozenset(questions), every_server))
-        self.gate.wait(10)
-        if self.error is not None:
-            raise self.error
-        numbers = range(len(self.servers)) if every_server else (0,)
+    def start(self, look_ups: Sequence[ports.LookUp], done: ports.Done) -> None:
+        """Answer from the first server, or from each, once the gate is open."""
+        self.asked += [(frozenset(each.questions), each.every_server) for each in look_ups]
+        error = self.error
+        threading.Thread(target=self._finish, args=(look_ups, done, error), daemon=True).start()
+
+    def _finish(self, look_ups: Sequence[ports.LookUp], done: ports.Done, error: Exception | None) -> None:
+        waiting = [number for number, each in enumerate(look_ups) if self._is_slow(each)]
+        if quick := [number for number in range(len(look_ups)) if number not in waiting]:
+            done([(number, error or self._answers(look_ups[number])) for number in quick])
+        if waiting:
+            self.gate.wait(10)
+            done([(number, error or self._answers(look_ups[number])) for number in waiting])
+
+    def _is_slow(self, look_up: ports.LookUp) -> bool:
+        return self.slow is None or any(question.name in self.slow for question in look_up.questions)
+
+    def _answers(self, look_up: ports.LookUp) -> list[Answers]:
+        numbers = range(len(self.servers)) if look_up.every_server else (0,)
         return [
             Answers(question, tuple(self._answer(question, number) for number in numbers), len(self.servers))
-            for question in questions
+            for question in look_up.questions
         ]
 
     def _answer(self, question: Question, number: int) -> Answer:

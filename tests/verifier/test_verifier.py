@@ -9,10 +9,12 @@ from service.core.answers import Outcome
 from service.core.domain import Domain, EventType, Status
 from service.core.errors import Reason, ServiceError
 from service.core.records import Problem, RecordState
-from service.ports import ProviderState
+from service.ports import CheckedMove, ProviderState
 from service.store.sql import SqlStore
 from service.verifier import Verifier
+from service.verifier.pipeline import Pipeline
 from tests.support.clock import HandClock
+from tests.support.samples import sample_domain
 from tests.support.waiting import until
 from tests.verifier.conftest import NAME, HandDns, HandProvider
 
@@ -35,7 +37,11 @@ def sweep(verifier: Verifier, opened: SqlStore, clock: HandClock, **later: float
     clock.advance(**later)
     claim = opened.claim("acme", NAME, clock.now(), timedelta(seconds=60))
     assert claim is not None
-    (checked,) = verifier._check([claim])
+    pipeline = Pipeline(verifier._checks, verifier._resolver)
+    pipeline.begin([claim])
+    moves: list[CheckedMove] = []
+    until(lambda: bool(moves.extend(pipeline.finished(within=1)) or moves))
+    (checked,) = opened.save(moves)
     assert checked is not None
     return checked
 
@@ -273,15 +279,52 @@ def test_a_domain_that_is_deleted_while_it_is_checked_stays_deleted(
 def test_a_fault_of_ours_costs_one_check_not_the_pool(
     verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
 ) -> None:
-    """The claim is given back, and the thread goes on."""
+    """The thread goes on, and the domain is looked at again when its lease ends: not sooner, not never."""
     dns.publish(domain.records)
     dns.error = RuntimeError("a bug")
     verifier.start()
     clock.time += timedelta(seconds=5)
     until(lambda: bool(dns.asked))
     dns.error = None
+    assert opened.get("acme", NAME).status is Status.PENDING
+    clock.time += timedelta(seconds=60)
     until(lambda: opened.get("acme", NAME).status is Status.VERIFIED)
     verifier.stop()
+
+
+def test_a_slow_domain_keeps_no_other_waiting(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """What is finished is saved, and what is due is claimed, while slow checks are under way."""
+    slow = [
+        opened.create(sample_domain(name=f"slow{n}.example.net"), actor="key:test", request=None)
+        for n in range(8)
+    ]
+    dns.publish(domain.records)
+    dns.slow = {record.name for each in slow for record in each.records}
+    dns.gate.clear()
+    verifier.start()
+    clock.time += timedelta(seconds=5)
+    until(lambda: opened.get("acme", NAME).status is Status.VERIFIED)
+    clock.time += timedelta(hours=2)
+    until(lambda: opened.get("acme", NAME).checks.last_check_time == clock.time)
+    assert all(opened.get("acme", each.name).checks.last_check_time is None for each in slow)
+    dns.gate.set()
+    verifier.stop()
+    assert all(opened.get("acme", each.name).checks.last_check_time is not None for each in slow)
+
+
+def test_a_stop_gives_back_what_is_not_finished(
+    verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
+) -> None:
+    """It waits for slow name servers for a moment only."""
+    dns.gate.clear()
+    verifier.start()
+    clock.time += timedelta(seconds=5)
+    until(lambda: bool(dns.asked))
+    verifier.stop()
+    assert opened.get("acme", NAME).checks.last_check_time is None
+    assert opened.claim("acme", NAME, clock.now(), timedelta(seconds=1)) is not None
 
 
 def test_a_stop_waits_for_the_check_that_runs(

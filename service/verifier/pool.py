@@ -1,30 +1,34 @@
-"""The verifier: a pool of threads that looks at domains when they are due.
+"""The pool of threads that check domains, and the checks that somebody waits for.
 
 Each thread claims a batch under a lease, asks all its questions at once, judges
-the answers by the rules of `core`, and saves the batch in one transaction.
+the answers by the rules of `core`, and saves what is finished in one transaction.
 """
 
-import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import compress
 
 import structlog
 
 from service import ports
-from service.core import lifecycle, verdict
-from service.core.answers import Answers, Question
-from service.core.domain import Domain, Moved
+from service.core import lifecycle
+from service.core.domain import Domain
 from service.core.errors import Reason, ServiceError
+from service.verifier.checks import Checks
+from service.verifier.pipeline import Pipeline
 
 _log = structlog.get_logger(__name__)
 
 _PAUSE_AFTER_ERROR = 1.0
+_BATCHES = 4
+"""How many batches of checks one thread has under way at most: slow ones among them take no room
+from the others."""
+_LAST_WAIT = 2.0
+"""How long a stop waits for checks that are under way, in seconds."""
 _LOOK_AGAIN = 0.05
 """How often a check that another process runs is looked for, in seconds."""
 
@@ -61,6 +65,7 @@ class Verifier:
         """Take the ports; nothing runs before `start`."""
         self._store = store
         self._queue = queue
+        self._resolver = resolver
         self._checks = Checks(resolver, provider, clock, policy)
         self._clock = clock
         self._config = config
@@ -79,7 +84,7 @@ class Verifier:
             thread.start()
 
     def stop(self) -> None:
-        """Stop claiming, and wait until every claim is saved or given back."""
+        """Stop claiming, and wait a little: then every claim is saved or given back."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
@@ -130,16 +135,25 @@ class Verifier:
             if claim is not None:
                 # None: deleted and created anew, or the lease was lost, while
                 # it was checked. What there is now is looked at again.
-                if (saved := self._check([claim], requested=True)[0]) is not None:
+                if (saved := self._check_claimed(claim)) is not None:
                     return saved
             else:
                 self._stopping.wait(_LOOK_AGAIN)
         raise _too_late(name)
 
+    def _check_claimed(self, claim: ports.Claim) -> Domain | None:
+        try:
+            checked = self._checks.run([claim], requested=True)
+        except BaseException:
+            self._queue.release([claim])
+            raise
+        return self._save(checked)[0]
+
     def _work(self) -> None:
+        pipeline = Pipeline(self._checks, self._resolver)
         while not self._stopping.is_set():
             try:
-                self._check(self._claim())
+                self._turn(pipeline)
             except ServiceError as error:
                 _log.warning("verifier_interrupted", reason=error.reason)
                 self._stopping.wait(_PAUSE_AFTER_ERROR)
@@ -148,131 +162,77 @@ class Verifier:
                 # due again when its lease ends.
                 _log.exception("verifier_failed")
                 self._stopping.wait(_PAUSE_AFTER_ERROR)
+        self._wind_up(pipeline)
 
-    def _claim(self) -> Sequence[ports.Claim]:
-        """Wait for due domains. One idle thread polls, the others wait behind it."""
-        config = self._config
-        with self._claiming:
-            while not self._stopping.is_set():
-                now = self._clock.now()
-                if claims := self._queue.claim_due(now, config.batch, config.lease):
-                    return claims
-                due = self._queue.next_due()
-                wait = config.poll if due is None else (due - now).total_seconds()
-                self._stopping.wait(min(max(wait, 0.0), config.poll))
-        return ()
+    def _turn(self, pipeline: Pipeline) -> None:
+        """Take on what is due, as far as there is room, and save what is finished."""
+        room = _BATCHES * self._config.batch - len(pipeline)
+        patience = self._config.poll
+        if room > 0:
+            claims, patience = self._claim(min(room, self._config.batch), wait=not pipeline)
+            if claims:
+                self._begin(pipeline, claims)
+                patience = self._config.poll
+        if pipeline:
+            self._save(pipeline.finished(within=patience))
 
-    def _check(self, claims: Sequence[ports.Claim], *, requested: bool = False) -> Sequence[Domain | None]:
-        if not claims:
-            return ()
+    def _begin(self, pipeline: Pipeline, claims: Sequence[ports.Claim]) -> None:
         try:
-            checked = self._checks.run(claims, requested=requested)
+            pipeline.begin(claims)
         except BaseException:
             self._queue.release(claims)
             raise
+
+    def _claim(self, limit: int, *, wait: bool) -> tuple[Sequence[ports.Claim], float]:
+        """Claim due domains; return them, and in how many seconds there may be more.
+
+        One idle thread polls, the others wait behind it; threads that are busy
+        leave it to that one.
+        """
+        config = self._config
+        if not self._claiming.acquire(blocking=wait):
+            return (), config.poll
+        try:
+            while not self._stopping.is_set():
+                now = self._clock.now()
+                if claims := self._queue.claim_due(now, limit, config.lease):
+                    return claims, 0.0
+                due = self._queue.next_due()
+                pause = config.poll if due is None else (due - now).total_seconds()
+                pause = min(max(pause, 0.0), config.poll)
+                if not wait:
+                    return (), pause
+                self._stopping.wait(pause)
+        finally:
+            self._claiming.release()
+        return (), config.poll
+
+    def _wind_up(self, pipeline: Pipeline) -> None:
+        """Save what is finished soon, and give the rest back."""
+        deadline = time.monotonic() + _LAST_WAIT
+        try:
+            while pipeline and (patience := deadline - time.monotonic()) > 0:
+                self._save(pipeline.finished(within=patience))
+            self._queue.release(pipeline.abandon())
+        except ServiceError as error:
+            _log.warning("verifier_interrupted", reason=error.reason)
+
+    def _save(self, checked: Sequence[ports.CheckedMove]) -> Sequence[Domain | None]:
+        if not checked:
+            return ()
         saved = self._queue.save(checked)
-        for claim, after in zip(claims, saved, strict=True):
-            if after is not None and after.status is not claim.domain.status:
+        for move, after in zip(checked, saved, strict=True):
+            before = move.claim.domain
+            if after is not None and after.status is not before.status:
                 _log.info(
                     "domain_status_changed",
                     tenant=after.tenant,
                     domain=after.name,
-                    before=claim.domain.status,
+                    before=before.status,
                     after=after.status,
                     reason=after.status_reason,
                 )
         return saved
-
-
-class Checks:
-    """One check of a batch of domains, from questions to moves. Saves nothing."""
-
-    def __init__(
-        self,
-        resolver: ports.Resolver,
-        provider: ports.MailProvider,
-        clock: ports.Clock,
-        policy: lifecycle.Policy,
-    ) -> None:
-        """Take what a check asks, and the rules that it is judged by."""
-        self._resolver = resolver
-        self._provider = provider
-        self._clock = clock
-        self._policy = policy
-
-    def run(self, claims: Sequence[ports.Claim], *, requested: bool) -> Sequence[ports.CheckedMove]:
-        """Look at every claimed domain, and return what becomes of each.
-
-        First one name server answers for each record; where the check was
-        requested each does, since whoever waits wants to know which of them
-        lags. Only what would move a domain is asked again, of all its name
-        servers; only what is wrong is asked about further, for its hint.
-        """
-        domains = [claim.domain for claim in claims]
-        asked = [verdict.questions(domain) for domain in domains]
-        answers = self._ask(asked, every_server=requested)
-        sampled = [verdict.judge(domain, answers) for domain in domains]
-        now = self._clock.now()
-        moving = [
-            lifecycle.needs_confirmation(domain, seen, now, self._policy)
-            for domain, seen in zip(domains, sampled, strict=True)
-        ]
-        if not requested:
-            answers |= self._ask(list(compress(asked, moving)), every_server=True)
-        # Mostly a domain is as it was, with nothing to explain: that is all then.
-        settled = [
-            seen if not moves and all(record.finding.problem is None for record in seen.records) else None
-            for seen, moves in zip(sampled, moving, strict=True)
-        ]
-        unsettled = [domain for domain, seen in zip(domains, settled, strict=True) if seen is None]
-        answers |= self._ask([verdict.diagnose(domain, answers) for domain in unsettled], every_server=False)
-        states = self._provider.states([_ref(domain) for domain in domains])
-        return [
-            self._move(claim, answers, seen, states[_ref(claim.domain)], requested=requested)
-            for claim, seen in zip(claims, settled, strict=True)
-        ]
-
-    def _ask(self, asked: Sequence[Sequence[Question]], *, every_server: bool) -> dict[Question, Answers]:
-        questions = list(dict.fromkeys(question for each in asked for question in each))
-        if not questions:
-            return {}
-        found = self._resolver.resolve(questions, every_server=every_server)
-        return dict(zip(questions, found, strict=True))
-
-    def _move(
-        self,
-        claim: ports.Claim,
-        answers: Mapping[Question, Answers],
-        settled: verdict.Verdict | None,
-        state: ports.ProviderState,
-        *,
-        requested: bool,
-    ) -> ports.CheckedMove:
-        now = self._clock.now()
-        spread = random.random()  # noqa: S311 - jitter, no secret
-
-        def move(domain: Domain) -> Moved:
-            # Judged anew where more was asked, or its records have changed since.
-            if settled is not None and domain.records == claim.domain.records:
-                judged = settled
-            else:
-                judged = verdict.judge(domain, answers)
-            check = lifecycle.Check(
-                verdict=judged,
-                time=now,
-                provider_ready=state is ports.ProviderState.READY,
-                provider_revoked=state is ports.ProviderState.REVOKED,
-                held_elsewhere=claim.held_elsewhere,
-                requested=requested,
-                spread=spread,
-            )
-            return lifecycle.after_check(domain, check, self._policy)
-
-        return ports.CheckedMove(claim, move)
-
-
-def _ref(domain: Domain) -> ports.IdentityRef:
-    return ports.IdentityRef(domain.tenant, domain.name, domain.region)
 
 
 def _too_late(name: str) -> ServiceError:

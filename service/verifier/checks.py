@@ -1,0 +1,119 @@
+"""One check of one domain, from questions to a move. Saves nothing."""
+
+import random
+from collections.abc import Generator, Mapping, Sequence
+from queue import SimpleQueue
+
+from service import ports
+from service.core import lifecycle, verdict
+from service.core.answers import Answers, Question
+from service.core.domain import Domain, Moved
+
+Check = Generator[ports.LookUp, Sequence[Answers], ports.CheckedMove]
+"""Yields what it has to ask, is sent the answers, and returns the move."""
+
+
+class Checks:
+    """Makes checks of claimed domains."""
+
+    def __init__(
+        self,
+        resolver: ports.Resolver,
+        provider: ports.MailProvider,
+        clock: ports.Clock,
+        policy: lifecycle.Policy,
+    ) -> None:
+        """Take what a check asks, and the rules that it is judged by."""
+        self._resolver = resolver
+        self._provider = provider
+        self._clock = clock
+        self._policy = policy
+
+    def begin(self, claims: Sequence[ports.Claim], *, requested: bool = False) -> list[Check]:
+        """Return a check of each domain, none of which has asked yet."""
+        states = self._provider.states([_ref(claim.domain) for claim in claims])
+        return [self._check(claim, states[_ref(claim.domain)], requested=requested) for claim in claims]
+
+    def run(self, claims: Sequence[ports.Claim], *, requested: bool) -> Sequence[ports.CheckedMove]:
+        """Check the domains one after the other, and wait for it."""
+        return [self._wait_for(check) for check in self.begin(claims, requested=requested)]
+
+    def _check(self, claim: ports.Claim, state: ports.ProviderState, *, requested: bool) -> Check:
+        """Look at a domain.
+
+        First one name server answers for each record; where the check was
+        requested each does, since whoever waits wants to know which of them
+        lags. Only what would move a domain is asked again, of all its name
+        servers; only what is wrong is asked about further, for its hint.
+        """
+        domain = claim.domain
+        questions = verdict.questions(domain)
+        answers = yield from _ask(questions, every_server=requested)
+        seen = verdict.judge(domain, answers)
+        if not requested and lifecycle.needs_confirmation(domain, seen, self._clock.now(), self._policy):
+            answers = yield from _ask(questions, every_server=True)
+            seen = verdict.judge(domain, answers)
+        # Mostly a domain is as it was, with nothing to explain: that is all then.
+        if any(record.finding.problem is not None for record in seen.records) and (
+            further := verdict.diagnose(domain, answers)
+        ):
+            answers |= yield from _ask(further, every_server=False)
+            seen = verdict.judge(domain, answers)
+        return self._move(claim, answers, seen, state, requested=requested)
+
+    def _move(
+        self,
+        claim: ports.Claim,
+        answers: Mapping[Question, Answers],
+        seen: verdict.Verdict,
+        state: ports.ProviderState,
+        *,
+        requested: bool,
+    ) -> ports.CheckedMove:
+        now = self._clock.now()
+        spread = random.random()  # noqa: S311 - jitter, no secret
+
+        def move(domain: Domain) -> Moved:
+            # Judged anew where its records have changed since.
+            is_same = domain.records is claim.domain.records or domain.records == claim.domain.records
+            check = lifecycle.Check(
+                verdict=seen if is_same else verdict.judge(domain, answers),
+                time=now,
+                provider_ready=state is ports.ProviderState.READY,
+                provider_revoked=state is ports.ProviderState.REVOKED,
+                held_elsewhere=claim.held_elsewhere,
+                requested=requested,
+                spread=spread,
+            )
+            return lifecycle.after_check(domain, check, self._policy)
+
+        return ports.CheckedMove(claim, move)
+
+    def _wait_for(self, check: Check) -> ports.CheckedMove:
+        inbox: SimpleQueue[Sequence[Answers] | Exception] = SimpleQueue()
+
+        def done(complete: Sequence[tuple[int, Sequence[Answers] | Exception]]) -> None:
+            inbox.put(complete[0][1])
+
+        try:
+            asked = next(check)
+            while True:
+                self._resolver.start([asked], done)
+                answers = inbox.get()
+                if isinstance(answers, Exception):
+                    raise answers
+                asked = check.send(answers)
+        except StopIteration as end:
+            moved: ports.CheckedMove = end.value
+            return moved
+
+
+def _ask(
+    questions: Sequence[Question], *, every_server: bool
+) -> Generator[ports.LookUp, Sequence[Answers], dict[Question, Answers]]:
+    answers = yield ports.LookUp(questions, every_server=every_server)
+    return dict(zip(questions, answers, strict=True))
+
+
+def _ref(domain: Domain) -> ports.IdentityRef:
+    return ports.IdentityRef(domain.tenant, domain.name, domain.region)
