@@ -96,6 +96,8 @@ class _Reader:
         return reply
 
     def _section(self, count: int, *, may_have_options: bool = False) -> tuple[Record, ...]:
+        if not count:
+            return ()
         records: list[Record] = []
         seen: set[tuple[str, int]] = set()
         last = None

@@ -6,23 +6,25 @@ has to guess the port among all ports, for none is used for long, and the id (RF
 """
 
 import asyncio
-import secrets
+import os
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from service.dns.config import Endpoint
 from service.dns.message import Query
 
 _PORTS: Final = 64
-"""Sockets of each family in use at a time."""
+"""Sockets of each family in use at a time: a power of two."""
 _LIFETIME: Final = 10.0
 """Seconds for which queries go out from one port."""
 _LARGEST: Final = 4096
 """Octets taken of a datagram: three times of what we say that we take."""
 _BURST: Final = 64
 """Datagrams read from one socket before the others have their turn."""
+_TICK: Final = 0.05
+"""Seconds between two looks for queries that have waited long enough."""
 
 _Key = tuple[str, int, bytes]
 """Address and port of a server, and the id of a query."""
@@ -46,73 +48,88 @@ class Sent:
     query: Query
     heard: Heard
     port: _Port
-    timer: asyncio.TimerHandle
 
 
-@dataclass(slots=True)
 class Datagrams:
     """Sends queries over UDP. Belongs to one event loop."""
 
-    _ports: dict[socket.AddressFamily, list[_Port]] = field(default_factory=dict)
-    _sent: dict[_Key, Sent] = field(default_factory=dict)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take the loop; sockets are opened as they are needed."""
+        self._loop = loop
+        self._ports: dict[socket.AddressFamily, list[_Port]] = {}
+        self._numbers = _random_octets()
+        self._sent: dict[_Key, Sent] = {}
+        self._ends: dict[int, list[Sent]] = {}
+        """Queries by the tick that ends their time, those with a reply among them."""
+        self._ticked = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def send(self, query: Query, endpoint: Endpoint, deadline: float, heard: Heard) -> Sent | None:
-        """Send a query; `heard` is called once, when its reply comes, or at `deadline` (loop time).
+        """Send a query; `heard` is called once, with its reply, or soon after `deadline` (loop time).
 
         It is not called where None is returned: the query could not be sent.
         """
-        address = _canonical(endpoint.address)
-        key = address, endpoint.port, query.wire[:2]
+        address, number = endpoint
+        if ":" in address:
+            address = _canonical(address)
+        key = address, number, query.wire[:2]
         while key in self._sent:
             query = query.renumbered()
-            key = address, endpoint.port, query.wire[:2]
-        loop = asyncio.get_running_loop()
+            key = address, number, query.wire[:2]
         try:
-            port = self._port(_family(endpoint), loop)
+            port = self._port(socket.AF_INET6 if ":" in address else socket.AF_INET)
             port.sock.sendto(query.wire, endpoint)
         except OSError:
             # No route, or no socket to be had: silence, as far as anyone can tell.
             return None
-        timer = loop.call_at(deadline, self._expire, key)
-        sent = self._sent[key] = Sent(key, query, heard, port, timer)
+        sent = self._sent[key] = Sent(key, query, heard, port)
         port.waiting += 1
+        self._ends.setdefault(int(deadline / _TICK) + 1, []).append(sent)
+        if self._timer is None:
+            self._ticked = int(self._loop.time() / _TICK)
+            self._timer = self._loop.call_later(_TICK, self._tick)
         return sent
 
     def withdraw(self, sent: Sent) -> None:
         """Wait no longer for a reply. Harmless where there was one."""
         if self._sent.get(sent.key) is sent:
-            self._end(sent.key)
+            self._end(sent)
 
     def close(self) -> None:
         """Close all sockets; nothing more is heard."""
-        loop = asyncio.get_running_loop()
-        for key in list(self._sent):
-            self._end(key)
+        if self._timer is not None:
+            self._timer.cancel()
+        for sent in list(self._sent.values()):
+            self._end(sent)
         for port in (port for ports in self._ports.values() for port in ports):
-            _close(port, loop)
+            self._close(port)
         self._ports.clear()
 
-    def _port(self, family: socket.AddressFamily, loop: asyncio.AbstractEventLoop) -> _Port:
+    def _port(self, family: socket.AddressFamily) -> _Port:
         ports = self._ports.setdefault(family, [])
         if len(ports) < _PORTS:
-            ports.append(self._open(family, loop))
+            ports.append(self._open(family))
             return ports[-1]
-        number = secrets.randbelow(_PORTS)
+        number = next(self._numbers) % _PORTS
         port = ports[number]
-        if port.expires <= loop.time():
-            retired, port = port, self._open(family, loop)
+        if port.expires <= self._loop.time():
+            retired, port = port, self._open(family)
             ports[number] = port
             retired.expires = 0.0
             if not retired.waiting:
-                _close(retired, loop)
+                self._close(retired)
         return port
 
-    def _open(self, family: socket.AddressFamily, loop: asyncio.AbstractEventLoop) -> _Port:
+    def _open(self, family: socket.AddressFamily) -> _Port:
         # The kernel picks a random port for a socket that sends before it has one.
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        port = _Port(sock, loop.time() + _LIFETIME)
-        loop.add_reader(sock.fileno(), self._receive, port)
+        port = _Port(sock, self._loop.time() + _LIFETIME)
+        self._loop.add_reader(sock.fileno(), self._receive, port)
         return port
+
+    def _close(self, port: _Port) -> None:
+        self._loop.remove_reader(port.sock.fileno())
+        port.sock.close()
 
     def _receive(self, port: _Port) -> None:
         for _ in range(_BURST):
@@ -120,37 +137,35 @@ class Datagrams:
                 message, source = port.sock.recvfrom(_LARGEST)
             except OSError:
                 return
-            key = source[0], source[1], message[:2]
-            sent = self._sent.get(key)
+            sent = self._sent.get((source[0], source[1], message[:2]))
             # Whoever does not know the port that was used, or the question, is not heard.
             if sent is not None and sent.port is port and sent.query.is_answered_by(message):
-                self._end(key)
+                self._end(sent)
                 sent.heard(message)
 
-    def _expire(self, key: _Key) -> None:
-        self._end(key).heard(None)
+    def _tick(self) -> None:
+        now = int(self._loop.time() / _TICK)
+        for tick in range(self._ticked, now + 1):
+            for sent in self._ends.pop(tick, ()):
+                if self._sent.get(sent.key) is sent:
+                    self._end(sent)
+                    sent.heard(None)
+        self._ticked = now
+        self._timer = self._loop.call_later(_TICK, self._tick) if self._ends else None
 
-    def _end(self, key: _Key) -> Sent:
-        sent = self._sent.pop(key)
-        sent.timer.cancel()
+    def _end(self, sent: Sent) -> None:
+        del self._sent[sent.key]
         port = sent.port
         port.waiting -= 1
         if not (port.waiting or port.expires):
-            _close(port, asyncio.get_running_loop())
-        return sent
+            self._close(port)
 
 
-def _close(port: _Port, loop: asyncio.AbstractEventLoop) -> None:
-    loop.remove_reader(port.sock.fileno())
-    port.sock.close()
-
-
-def _family(endpoint: Endpoint) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
+def _random_octets() -> Iterator[int]:
+    while True:
+        yield from os.urandom(4096)
 
 
 def _canonical(address: str) -> str:
-    """Return an address as the socket names it, whatever spelling of an IPv6 address it is."""
-    if ":" not in address:
-        return address
+    """Return an IPv6 address as the socket names it, whatever spelling it has."""
     return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, address))

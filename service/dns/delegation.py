@@ -51,6 +51,8 @@ class Cut:
 
     zone: str
     servers: tuple[NameServer, ...]
+    addresses: tuple[Address, ...]
+    """Of all servers."""
     expires: float
     """In loop time."""
 
@@ -58,8 +60,9 @@ class Cut:
 class Delegations:
     """Finds zones and remembers them. Belongs to one event loop."""
 
-    def __init__(self, recursion: Recursion, config: DnsConfig) -> None:
+    def __init__(self, recursion: Recursion, config: DnsConfig, loop: asyncio.AbstractEventLoop) -> None:
         """Start with no zone known."""
+        self._loop = loop
         self._recursion = recursion
         self._config = config
         self._cuts: OrderedDict[str, Cut] = OrderedDict()
@@ -97,7 +100,7 @@ class Delegations:
 
     def _zone(self, zone: str) -> Cut | None:
         cut = self._cuts.get(zone)
-        if cut is None or cut.expires > _now():
+        if cut is None or cut.expires > self._loop.time():
             return cut
         del self._cuts[zone]
         return None
@@ -110,13 +113,13 @@ class Delegations:
         if task is None:
             task = self._searches[key] = asyncio.create_task(search())
             task.add_done_callback(lambda done: self._finished(key, done))
-        await asyncio.wait({task}, timeout=budget.deadline - _now())
+        await asyncio.wait({task}, timeout=budget.deadline - self._loop.time())
         return task.result() if task.done() else Outcome.TIMEOUT
 
     def _finished(self, key: str, task: asyncio.Task[Cut | Outcome]) -> None:
         failed = not task.cancelled() and task.exception() is None and isinstance(task.result(), Outcome)
         if failed:
-            asyncio.get_running_loop().call_later(_SHORTEST, self._searches.pop, key, None)
+            self._loop.call_later(_SHORTEST, self._searches.pop, key, None)
         else:
             del self._searches[key]
 
@@ -161,7 +164,8 @@ class Delegations:
             for name, (texts, _) in zip(chosen, found, strict=True)
         )
         ttl = min(ttl, self._config.delegation_ttl_limit, *(address_ttl for _, address_ttl in found))
-        cut = Cut(zone, servers, _now() + max(ttl, _SHORTEST))
+        every_address = tuple(address for server in servers for address in server.addresses)
+        cut = Cut(zone, servers, every_address, self._loop.time() + max(ttl, _SHORTEST))
         self._cuts[zone] = cut
         self._cuts.move_to_end(zone)
         if len(self._cuts) > _REMEMBERED:
@@ -208,7 +212,3 @@ def _anchor(name: str) -> str:
 
 def _parent(name: str) -> str:
     return name.partition(".")[2]
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

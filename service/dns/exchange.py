@@ -19,12 +19,13 @@ _EDNS_UNKNOWN: Final = {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS}
 class Exchange:
     """Sends queries within the limits of each server. Belongs to one event loop."""
 
-    def __init__(self, config: DnsConfig) -> None:
+    def __init__(self, config: DnsConfig, loop: asyncio.AbstractEventLoop) -> None:
         """Start with no server known."""
         self._config = config
-        self._datagrams = Datagrams()
-        self._limits = ServerLimits(config)
-        self._recursive_slots = Slots(config.in_flight)
+        self._loop = loop
+        self._datagrams = Datagrams(loop)
+        self._limits = ServerLimits(config, loop)
+        self._recursive_slots = Slots(config.in_flight, loop)
 
     def ask_once(
         self,
@@ -91,7 +92,7 @@ class Exchange:
         self._datagrams.close()
 
     def _patience(self, budget: Budget) -> float:
-        return min(budget.deadline, asyncio.get_running_loop().time() + self._config.try_timeout)
+        return min(budget.deadline, self._loop.time() + self._config.try_timeout)
 
     async def _ask(
         self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget, *, recurse: bool
@@ -105,7 +106,7 @@ class Exchange:
         return reply
 
     async def _transfer(self, query: Query, endpoint: Endpoint, budget: Budget) -> Reply | Outcome:
-        if budget.is_spent(asyncio.get_running_loop().time()):
+        if budget.is_spent(self._loop.time()):
             return Outcome.TIMEOUT
         try:
             message = await self._over_udp(query, endpoint, budget)
@@ -119,7 +120,7 @@ class Exchange:
             return Outcome.SERVER_FAILURE
 
     async def _over_udp(self, query: Query, endpoint: Endpoint, budget: Budget) -> bytes | None:
-        received: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        received: asyncio.Future[bytes | None] = self._loop.create_future()
 
         def listen(message: bytes | None) -> None:
             if message is not None:

@@ -155,10 +155,12 @@ def _absent(name: str, reply: Reply) -> Content:
 
 def _values(name: str, rdtype: str, reply: Reply) -> tuple[str, ...]:
     """Return the values in an order of their own, since servers rotate theirs."""
-    found = sorted(record.value for record in reply.answer if record.owner == name and record.type == rdtype)
+    found = [record.value for record in reply.answer if record.owner == name and record.type == rdtype]
+    if len(found) <= 1:
+        return tuple(found)
     kept: list[str] = []
     characters = 0
-    for value in found[:_MAX_VALUES]:
+    for value in sorted(found)[:_MAX_VALUES]:
         characters += len(value)
         if characters > _MAX_CHARACTERS:
             break

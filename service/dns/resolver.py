@@ -43,13 +43,13 @@ class DnsResolver:
             Endpoint(address, _DNS_PORT) for address in wire.system_nameservers()
         )
         self._config = config
-        self._exchange = Exchange(config)
+        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        self._exchange = Exchange(config, self._loop)
         self._recursion = Recursion(self._exchange, nameservers)
-        delegations = Delegations(self._recursion, config)
+        delegations = Delegations(self._recursion, config, self._loop)
         self._authorities = Authorities(self._exchange, delegations, self._recursion)
         self._sampler = Sampler(self._exchange, delegations)
         self._tasks: set[asyncio.Task[Answers]] = set()
-        self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="dns", daemon=True)
         self._thread.start()
 

@@ -6,14 +6,17 @@ datagram is left to `Authorities`, which starts anew.
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from service.core.answers import Answers, Question
 from service.dns import reading, wire
 from service.dns.authorities import answer_of
 from service.dns.budget import Budget
-from service.dns.delegation import Delegations
+from service.dns.delegation import Address, Cut, Delegations
 from service.dns.exchange import Exchange
 from service.dns.message import NameTooLongError, Reply
+
+Done = Callable[[Answers | None], None]
 
 
 class Sampler:
@@ -24,25 +27,34 @@ class Sampler:
         self._exchange = exchange
         self._delegations = delegations
 
-    def ask(self, question: Question, budget: Budget, done: Callable[[Answers | None], None]) -> None:
+    def ask(self, question: Question, budget: Budget, done: Done) -> None:
         """Ask a server of the question's zone; `done` gets a definite answer, or None."""
         cut = self._delegations.known(question.name)
-        addresses = random.choice(cut.servers).addresses if cut else ()  # noqa: S311 - whom to ask is no secret
-        if cut is None or not addresses:
+        if cut is None or not cut.addresses:
             done(None)
             return
-        endpoint, said_by = random.choice(addresses)  # noqa: S311 - as above
+        # Whom to ask is no secret.
+        address = cut.addresses[int(random.random() * len(cut.addresses))]  # noqa: S311 - see above
         try:
             query = wire.build_query(question.name, question.type, recurse=False)
         except NameTooLongError:
             done(None)
             return
+        self._exchange.ask_once(address.endpoint, query, budget, _Sample(question, cut, address, done).hear)
 
-        def heard(reply: Reply | None) -> None:
-            said = reply and reading.read_authority(question, reply, cut.zone)
+
+@dataclass(slots=True, eq=False)
+class _Sample:
+    question: Question
+    cut: Cut
+    address: Address
+    done: Done
+
+    def hear(self, reply: Reply | None) -> None:
+        answers = None
+        if reply is not None:
+            said = reading.read_authority(self.question, reply, self.cut.zone)
             if isinstance(said, reading.Content) and said.outcome.is_definite:
-                done(Answers(question, (answer_of(question, cut, said_by, said),), len(cut.servers)))
-            else:
-                done(None)
-
-        self._exchange.ask_once(endpoint, query, budget, heard)
+                answer = answer_of(self.question, self.cut, self.address.said_by, said)
+                answers = Answers(self.question, (answer,), len(self.cut.servers))
+        self.done(answers)

@@ -21,20 +21,27 @@ Then = Callable[[bool], None]
 class Slots:
     """Places for queries, given out in turn. Belongs to one event loop."""
 
-    __slots__ = ("_free", "_waiting")
+    __slots__ = ("_free", "_loop", "_waiting")
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
         """Start with all places free."""
         self._free = count
+        self._loop = loop
         self._waiting: deque[_Waiting] = deque()
+
+    def take_now(self) -> bool:
+        """Take a slot where one is free; nobody waits then."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
 
     def take(self, deadline: float, then: Then) -> None:
         """Take a slot, at once or in turn; `then(False)` where there is none until `deadline`."""
-        if self._free:
-            self._free -= 1
+        if self.take_now():
             then(True)
             return
-        timer = asyncio.get_running_loop().call_at(deadline, self._expire)
+        timer = self._loop.call_at(deadline, self._expire)
         self._waiting.append(_Waiting(deadline, then, timer))
 
     def give_back(self) -> None:
@@ -47,7 +54,7 @@ class Slots:
             self._free += 1
 
     def _expire(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         late = [waiting for waiting in self._waiting if waiting.deadline <= now]
         self._waiting = deque(waiting for waiting in self._waiting if waiting.deadline > now)
         for waiting in late:
@@ -75,10 +82,11 @@ class _Server:
 class ServerLimits:
     """Slots for queries, overall and for each server. Belongs to one event loop."""
 
-    def __init__(self, config: DnsConfig) -> None:
+    def __init__(self, config: DnsConfig, loop: asyncio.AbstractEventLoop) -> None:
         """Start with all slots free and every server in good standing."""
         self._config = config
-        self._slots = Slots(config.in_flight)
+        self._loop = loop
+        self._slots = Slots(config.in_flight, loop)
         self._servers: OrderedDict[Endpoint, _Server] = OrderedDict()
 
     def enter(self, endpoint: Endpoint, deadline: float, then: Then) -> None:
@@ -89,13 +97,19 @@ class ServerLimits:
         """
         server = self._servers.get(endpoint)
         if server is None:
-            server = self._servers[endpoint] = _Server(Slots(self._config.in_flight_per_server))
-        now = asyncio.get_running_loop().time()
+            server = self._servers[endpoint] = _Server(Slots(self._config.in_flight_per_server, self._loop))
+        now = self._loop.time()
         suspected = server.timeouts >= self._config.cool_down_after
         if now >= deadline or now < server.cool_until or (suspected and server.in_flight):
             then(False)
             return
         server.in_flight += 1
+
+        if server.slots.take_now():
+            if self._slots.take_now():
+                then(True)
+                return
+            server.slots.give_back()
 
         def at_server(has_slot: bool) -> None:  # noqa: FBT001 - a Then
             # It may have begun to cool down while we waited.
@@ -125,7 +139,7 @@ class ServerLimits:
         else:
             server.timeouts += 1
             if server.timeouts >= self._config.cool_down_after:
-                server.cool_until = asyncio.get_running_loop().time() + self._config.cool_down
+                server.cool_until = self._loop.time() + self._config.cool_down
         self._slots.give_back()
         server.slots.give_back()
         self._forget_some()

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
-from tests.bench import checks, claim_save, fan_out, get_domain, latency, memory
+from tests.bench import checks, claim_save, fan_out, get_domain, latency, memory, sweep
 from tests.bench.databases import Databases
 from tests.bench.figures import Figure
 from tests.bench.scale import FULL, QUICK, Scale
@@ -14,6 +14,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Databases], Iterator[Figure]]] = {
     "fan_out": fan_out.run,
     "claim_save": claim_save.run,
     "checks": checks.run,
+    "sweep": sweep.run,
     "latency": latency.run,
     "memory": memory.run,
 }

@@ -7,26 +7,45 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import insert, text
 
+from service.clock import SystemClock
+from service.core.answers import RecordType
 from service.core.domain import CheckState, Status, StatusReason
-from service.core.records import Finding, RecordState
+from service.core.records import Finding, Record, RecordState
 from service.store.document import dump_domain
 from service.store.engine import is_postgresql, make_engine
+from service.store.sql import open_store
 from service.store.tables import checks, domains
-from tests.support.samples import sample_domain
+from tests.support.samples import sample_domain, sample_records
+
+ZONE = "github.io"
+"""A public suffix, so that each name below it is an organisation of its own, and all share a zone."""
+QUERIES = 6
+"""What a check asks about one of the domains."""
 
 _BATCH = 2_000
-_NAME = "name.bench.example"
+_NAME = f"name.{ZONE}"
 _GENERATION = "generation-of-the-sample"
 
 
 def name(number: int) -> str:
     """Return the name of a domain that was loaded, counted from 0."""
-    return f"d{number:06}.bench.example"
+    return f"d{number:06}.{ZONE}"
+
+
+def published(count: int) -> list[Record]:
+    """Return the records of the domains, as their owners publish them."""
+    return [record for number in range(count) for record in sample_records(name(number))]
+
+
+def create_tenant(url: str, tenant: str) -> None:
+    """Add a tenant, for `load`."""
+    store = open_store(url, clock=SystemClock())
+    store.create_tenant(tenant)
+    store.close()
 
 
 def load(url: str, tenant: str, count: int, *, first_due: datetime, apart: timedelta) -> None:
     """Add verified domains to an existing tenant, due one after the other."""
-    found = Finding(RecordState.FOUND, server="ns1.bench.example (127.0.0.1)")
     sample = sample_domain(
         tenant,
         _NAME,
@@ -36,7 +55,7 @@ def load(url: str, tenant: str, count: int, *, first_due: datetime, apart: timed
     )
     # Writing a document takes longer than inserting it: one is written, and filled in.
     document = dump_domain(
-        replace(sample, records=tuple(replace(record, finding=found) for record in sample.records))
+        replace(sample, records=tuple(replace(record, finding=_found(record)) for record in sample.records))
     )
     engine = make_engine(url)
     with engine.connect() as connection, connection.begin():
@@ -71,6 +90,11 @@ def load(url: str, tenant: str, count: int, *, first_due: datetime, apart: timed
         # What a database does by itself in time: plans that fit tables of this size.
         connection.execute(text("ANALYZE"))
     engine.dispose()
+
+
+def _found(record: Record) -> Finding:
+    value = f"{record.priority} {record.value}" if record.type is RecordType.MX else record.value
+    return Finding(RecordState.FOUND, (value,), server=f"ns1.{ZONE} (127.0.0.4)")
 
 
 def _schedule(due: datetime) -> dict[str, object]:

@@ -29,19 +29,19 @@ class NameServer:
 
 
 @contextmanager
-def serving(published: Sequence[Record]) -> Iterator[NameServer]:
+def serving(published: Sequence[Record], zone: str = ZONE) -> Iterator[NameServer]:
     """Serve a zone with these records: by Knot where there is one, by our own otherwise."""
     # Several domains have their DMARC record at one name.
     values = {(record.name, record.type): _value(record) for record in published}
     given = [(name, rdtype.value, value) for (name, rdtype), value in values.items()]
     if shutil.which("knotd", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
         with tempfile.TemporaryDirectory() as folder, Knot(Path(folder), _KNOT) as knot:
-            knot.put_zone(ZONE, _master_file(given))
+            knot.put_zone(zone, _master_file(zone, given))
             endpoint = Endpoint(_KNOT, knot.port)
             yield NameServer(endpoint, endpoint)
         return
     ours, theirs = get_context("spawn").Pipe()
-    process = get_context("spawn").Process(target=_serve, args=(given, theirs))
+    process = get_context("spawn").Process(target=_serve, args=(zone, given, theirs))
     process.start()
     try:
         yield ours.recv()
@@ -50,9 +50,9 @@ def serving(published: Sequence[Record]) -> Iterator[NameServer]:
         process.join()
 
 
-def _serve(given: Sequence[tuple[str, str, str]], owner: Connection) -> None:
+def _serve(zone: str, given: Sequence[tuple[str, str, str]], owner: Connection) -> None:
     with LoopbackDns(authorities=1) as servers:
-        servers.add_zone(ZONE)
+        servers.add_zone(zone)
         for name, rdtype, value in given:
             servers.authorities[0].put(name, rdtype, value)
         (authority,) = servers.authorities
@@ -64,9 +64,9 @@ def _value(record: Record) -> str:
     return f"{record.priority} {record.value}" if record.type is RecordType.MX else record.value
 
 
-def _master_file(given: Sequence[tuple[str, str, str]]) -> str:
+def _master_file(zone: str, given: Sequence[tuple[str, str, str]]) -> str:
     lines = [
-        f"$ORIGIN {ZONE}.",
+        f"$ORIGIN {zone}.",
         "$TTL 3600",
         "@ SOA ns1 hostmaster 1 3600 600 86400 60",
         "@ NS ns1",
