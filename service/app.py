@@ -27,9 +27,11 @@ from service.usecases import (
     DeleteDomain,
     DisableDomain,
     EnableDomain,
+    ExportDnsRecords,
     GetDomain,
     ListDomains,
     ListStatusEvents,
+    UpdateDomain,
     UseCases,
     VerifyDomain,
     WatchStatus,
@@ -119,8 +121,10 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         verify_domain=VerifyDomain(opened, opened, verifier, clock, policy),
         enable_domain=EnableDomain(opened),
         disable_domain=DisableDomain(opened),
+        update_domain=UpdateDomain(opened, provider, clock, policy),
         watch_status=WatchStatus(opened, opened, clock, tokens, policy.intervals, settings.watch_heartbeat),
         list_status_events=ListStatusEvents(opened, tokens),
+        export_dns_records=ExportDnsRecords(opened),
     )
     server = RpcServer(
         usecases=usecases, hub=hub, keys=opened, clock=clock, ping=opened.ping, config=_rpc_config(settings)

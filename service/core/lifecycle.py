@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from service.core import schedule
+from service.core import offer, schedule
 from service.core.domain import (
     Change,
     Domain,
@@ -24,7 +24,7 @@ from service.core.domain import (
     Status,
     StatusReason,
 )
-from service.core.records import Finding, Record, RecordState
+from service.core.records import DmarcPolicy, Finding, Record, RecordState
 from service.core.verdict import Outcome, Verdict
 
 VERIFIER = "verifier"
@@ -284,6 +284,46 @@ def reopened(domain: Domain, *, actor: str, now: datetime, policy: Policy) -> Mo
         checks=schedule.fast_phase(domain.checks, now, policy.intervals),
     )
     return Moved(pending, Change(EventType.STATUS_CHANGED, reason, actor=actor))
+
+
+def updated(
+    domain: Domain,
+    *,
+    mail_from: str | None = None,
+    dmarc_policy: DmarcPolicy | None = None,
+    dmarc_report_address: str | None = None,
+    actor: str,
+    now: datetime,
+    policy: Policy,
+) -> Moved:
+    """Return the domain with other choices about its records; None keeps what was chosen.
+
+    The status stays. Records that change have yet to be found, so the domain is
+    looked at soon: from then on the rules of checks apply to them as to any
+    others. Without a change the domain is as it was.
+    """
+    after = replace(
+        domain,
+        mail_from=domain.mail_from if mail_from is None else mail_from,
+        dmarc_policy=domain.dmarc_policy if dmarc_policy is None else dmarc_policy,
+        dmarc_report_address=domain.dmarc_report_address
+        if dmarc_report_address is None
+        else dmarc_report_address,
+    )
+    choices = (
+        ("mail_from_domain", domain.mail_from, after.mail_from),
+        ("dmarc_policy", domain.dmarc_policy, after.dmarc_policy),
+        ("dmarc_report_address", domain.dmarc_report_address, after.dmarc_report_address),
+    )
+    changes = [f"{field} from {old} to {new}" for field, old, new in choices if old != new]
+    if not changes:
+        return Moved(domain)
+    changed = replace(
+        after,
+        records=offer.reissued(domain, after),
+        checks=schedule.fast_phase(domain.checks, now, policy.intervals),
+    )
+    return Moved(changed, Change(EventType.RECORDS_CHANGED, "; ".join(changes), actor))
 
 
 def disabled(domain: Domain, *, reason: str, actor: str) -> Moved:

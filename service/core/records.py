@@ -116,6 +116,16 @@ def mail_from_host(name: str, subdomain: str) -> str:
     return f"{subdomain}.{name}" if subdomain else name
 
 
+def report_address(name: str, chosen: str) -> str:
+    """Return where DMARC reports about a canonical name go: by default to its organisation."""
+    return chosen or f"dmarc@{names.organisational(name)}"
+
+
+def dmarc_value(policy: DmarcPolicy, reports_to: str) -> str:
+    """Return the text of a DMARC record (RFC 9989, section 4.7)."""
+    return f"v=DMARC1; p={policy.lower()}; rua=mailto:{reports_to}"
+
+
 def required_for(
     name: str,
     identity: Identity,
@@ -151,7 +161,7 @@ def required_for(
             Purpose.DMARC,
             RecordType.TXT,
             f"_dmarc.{names.organisational(name)}",
-            f"v=DMARC1; p={dmarc_policy.lower()}; rua=mailto:{dmarc_report_address}",
+            dmarc_value(dmarc_policy, dmarc_report_address),
             required=True,
         ),
         *(() if challenge is None else (_ownership(name, challenge),)),

@@ -10,7 +10,7 @@ from kraiter.domains.v1 import domain_service_pb2 as service_pb
 from service.core.errors import ServiceError
 from service.core.keys import Scope
 from service.rpc import requests, responses
-from service.rpc.methods import Deadline, Gathered, Pool, Unary, unimplemented
+from service.rpc.methods import Deadline, Gathered, Pool, Unary
 from service.usecases import UseCases
 from service.usecases.caller import Caller
 from service.usecases.read_domains import WantedDomain
@@ -35,9 +35,9 @@ def unary(usecases: UseCases) -> Mapping[str, Unary | Gathered]:
         "VerifyDomain": Unary(service_pb.VerifyDomainRequest, write, answers.verify_domain, Pool.WAITING),
         "EnableDomain": Unary(service_pb.EnableDomainRequest, write, answers.enable_domain),
         "DisableDomain": Unary(service_pb.DisableDomainRequest, write, answers.disable_domain),
-        "UpdateDomain": Unary(service_pb.UpdateDomainRequest, write, unimplemented),
+        "UpdateDomain": Unary(service_pb.UpdateDomainRequest, write, answers.update_domain),
         "ListStatusEvents": Unary(service_pb.ListStatusEventsRequest, read, answers.list_status_events),
-        "ExportDnsRecords": Unary(service_pb.ExportDnsRecordsRequest, read, unimplemented),
+        "ExportDnsRecords": Unary(service_pb.ExportDnsRecordsRequest, read, answers.export_dns_records),
     }
 
 
@@ -96,6 +96,11 @@ class _Answers:
     ) -> domain_pb.Domain:
         return responses.domain(self.usecases.disable_domain(caller, request.domain, request.reason))
 
+    def update_domain(
+        self, request: service_pb.UpdateDomainRequest, caller: Caller, _deadline: Deadline
+    ) -> domain_pb.Domain:
+        return responses.domain(self.usecases.update_domain(caller, requests.domain_update(request)))
+
     def list_status_events(
         self, request: service_pb.ListStatusEventsRequest, caller: Caller, _deadline: Deadline
     ) -> service_pb.ListStatusEventsResponse:
@@ -106,3 +111,12 @@ class _Answers:
         for event in page.events:
             responses.put_event(message.events.add(), event, full=False)
         return message
+
+    def export_dns_records(
+        self, request: service_pb.ExportDnsRecordsRequest, caller: Caller, _deadline: Deadline
+    ) -> service_pb.ExportDnsRecordsResponse:
+        form, wrong = requests.export_format(request)
+        export = self.usecases.export_dns_records(caller, request.domain, form, violations=wrong)
+        return service_pb.ExportDnsRecordsResponse(
+            content=export.content, content_type=export.content_type, file_name=export.file_name
+        )

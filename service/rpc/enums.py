@@ -10,6 +10,7 @@ from kraiter.domains.v1 import domain_service_pb2 as service_pb
 from service.core.advice import AdviceCode
 from service.core.answers import RecordType
 from service.core.domain import EventType, Health, Status, StatusReason
+from service.core.exports import Format
 from service.core.records import DmarcPolicy, Problem, Purpose, RecordState
 from service.usecases.watch_status import Start
 
@@ -29,3 +30,4 @@ RECORD_STATE = {state: pb.DnsRecord.State.Value(state) for state in RecordState}
 PROBLEM = {problem: pb.DnsRecord.Problem.Value(problem) for problem in Problem}
 ADVICE_CODE = {code: pb.Advice.Code.Value(code) for code in AdviceCode}
 START = {start: service_pb.WatchStatusRequest.Start.Value(start.value) for start in Start}
+FORMAT = {form: service_pb.ExportDnsRecordsRequest.Format.Value(form.value) for form in Format}

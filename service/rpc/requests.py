@@ -14,10 +14,12 @@ from kraiter.domains.v1.domain_pb2 import Domain
 
 from service.core.domain import EventType, Health, Status
 from service.core.errors import Violation
+from service.core.exports import Format
 from service.core.records import DmarcPolicy
 from service.rpc import enums
 from service.usecases.create_domain import NewDomain
 from service.usecases.read_domains import DomainQuery
+from service.usecases.update_domain import DomainUpdate, Field
 from service.usecases.watch_status import Start, WatchQuery
 
 _Member = TypeVar("_Member")
@@ -30,6 +32,7 @@ _STATUSES: Mapping[int, Status] = {number: status for status, number in enums.ST
 _HEALTHS: Mapping[int, Health] = {number: health for health, number in enums.HEALTH.items()}
 _EVENT_TYPES: Mapping[int, EventType] = {number: kind for kind, number in enums.EVENT_TYPE.items()}
 _STARTS: Mapping[int, Start] = {number: start for start, number in enums.START.items()}
+_FORMATS: Mapping[int, Format] = {number: form for form, number in enums.FORMAT.items()}
 _POLICIES: Mapping[int, DmarcPolicy] = {number: policy for policy, number in enums.DMARC_POLICY.items()}
 
 
@@ -46,6 +49,28 @@ def new_domain(request: pb.CreateDomainRequest) -> NewDomain:
         request_id=request.request_id,
         violations=wrong,
     )
+
+
+def domain_update(request: pb.UpdateDomainRequest) -> DomainUpdate:
+    """Return the change that a request asks for."""
+    wrong: list[Violation] = []
+    policy = None
+    if Field.DMARC_POLICY in request.update_mask.paths:
+        policy = _one("dmarc_policy", request.dmarc_policy, _POLICIES, wrong)
+    return DomainUpdate(
+        domain=request.domain,
+        paths=tuple(request.update_mask.paths),
+        dmarc_policy=policy or DmarcPolicy.NONE,
+        dmarc_report_address=request.dmarc_report_address,
+        mail_from_subdomain=request.mail_from_subdomain,
+        violations=wrong,
+    )
+
+
+def export_format(request: pb.ExportDnsRecordsRequest) -> tuple[Format, Sequence[Violation]]:
+    """Return the format that a request asks for, and what is wrong with it."""
+    wrong: list[Violation] = []
+    return _one("format", request.format, _FORMATS, wrong) or Format.ZONE_FILE, wrong
 
 
 def domain_query(request: pb.ListDomainsRequest) -> DomainQuery:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from service.usecases.change_domain import DeleteDomain, DisableDomain, EnableDomain
 from service.usecases.create_domain import CreateDomain
+from service.usecases.export_records import ExportDnsRecords
 from service.usecases.read_domains import GetDomain, ListDomains, ListStatusEvents
+from service.usecases.update_domain import UpdateDomain
 from service.usecases.verify_domain import VerifyDomain
 from service.usecases.watch_status import WatchStatus
 
@@ -13,9 +15,11 @@ __all__ = [
     "DeleteDomain",
     "DisableDomain",
     "EnableDomain",
+    "ExportDnsRecords",
     "GetDomain",
     "ListDomains",
     "ListStatusEvents",
+    "UpdateDomain",
     "UseCases",
     "VerifyDomain",
     "WatchStatus",
@@ -33,5 +37,7 @@ class UseCases:
     verify_domain: VerifyDomain
     enable_domain: EnableDomain
     disable_domain: DisableDomain
+    update_domain: UpdateDomain
     watch_status: WatchStatus
     list_status_events: ListStatusEvents
+    export_dns_records: ExportDnsRecords

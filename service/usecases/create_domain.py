@@ -75,12 +75,11 @@ class CreateDomain:
         if request.region and request.region not in self.provider.regions:
             allowed = ", ".join(sorted(self.provider.regions))
             wrong.append(Violation("region", f"must be one of {allowed}"))
-        if request.dmarc_report_address and (problem := names.email_problem(request.dmarc_report_address)):
-            wrong.append(Violation("dmarc_report_address", problem))
-        if request.mail_from_subdomain and (
-            problem := names.label_path_problem(request.mail_from_subdomain, below=name)
-        ):
-            wrong.append(Violation("mail_from_subdomain", problem))
+        wrong += limits.choice_problems(
+            name,
+            report_address=request.dmarc_report_address,
+            mail_from_subdomain=request.mail_from_subdomain,
+        )
         wrong += limits.text_problem("request_id", request.request_id, limits.LONGEST_ID)
         if wrong:
             raise invalid_fields(wrong)
@@ -89,7 +88,7 @@ class CreateDomain:
         now = self.clock.now()
         region = request.region or self.region
         mail_from = records.mail_from_host(name, request.mail_from_subdomain.lower())
-        report_address = request.dmarc_report_address or f"dmarc@{names.organisational(name)}"
+        report_address = records.report_address(name, request.dmarc_report_address)
         contested = self.store.is_foreign(tenant, name)
         identity = self.provider.create_identity(ports.IdentityRef(tenant, name, region), mail_from)
         return Domain(

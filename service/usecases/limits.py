@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from service.core import names
 from service.core.errors import Violation
 
 PAGE_SIZE = 50
@@ -26,6 +27,16 @@ def text_problem(field: str, text: str, longest: int) -> list[Violation]:
     if any(ord(character) < 32 or ord(character) == 127 for character in text):  # noqa: PLR2004 - ASCII control characters
         return [Violation(field, "must not contain control characters")]
     return []
+
+
+def choice_problems(name: str, *, report_address: str, mail_from_subdomain: str) -> list[Violation]:
+    """Return what is wrong with the choices about a domain's records; empty ones stand for defaults."""
+    found = {
+        "dmarc_report_address": report_address and names.email_problem(report_address),
+        "mail_from_subdomain": mail_from_subdomain
+        and names.label_path_problem(mail_from_subdomain, below=name),
+    }
+    return [Violation(field, problem) for field, problem in found.items() if problem]
 
 
 def min_revision_problem(revision: int) -> list[Violation]:

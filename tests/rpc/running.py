@@ -30,9 +30,11 @@ from service.usecases import (
     DeleteDomain,
     DisableDomain,
     EnableDomain,
+    ExportDnsRecords,
     GetDomain,
     ListDomains,
     ListStatusEvents,
+    UpdateDomain,
     UseCases,
     VerifyDomain,
     WatchStatus,
@@ -218,6 +220,7 @@ def running(
             verify_domain=VerifyDomain(opened, opened, verifier, clock, policy),
             enable_domain=EnableDomain(opened),
             disable_domain=DisableDomain(opened),
+            update_domain=UpdateDomain(opened, provider, clock, policy),
             watch_status=WatchStatus(
                 log=opened,
                 queue=opened,
@@ -227,6 +230,7 @@ def running(
                 heartbeat=timedelta(seconds=1),
             ),
             list_status_events=ListStatusEvents(opened, tokens),
+            export_dns_records=ExportDnsRecords(opened),
         )
         hub = Hub(
             log=opened, hints=opened.hints, codec=WatchCodec(), tokens=tokens, config=HubConfig(poll=0.01)

@@ -103,6 +103,19 @@ class Domains:
         request = pb.DisableDomainRequest(domain=domain, reason=reason)
         return await self._call(self._stub.DisableDomain, request)
 
+    async def update(self, domain: str, **options: Unpack[requests.UpdateOptions]) -> domain_pb.Domain:
+        """Change what is given of what the owner has to publish, and return the domain."""
+        return await self._call(self._stub.UpdateDomain, requests.update(domain, options))
+
+    async def export(
+        self,
+        domain: str,
+        form: pb.ExportDnsRecordsRequest.Format.ValueType = pb.ExportDnsRecordsRequest.ZONE_FILE,
+    ) -> pb.ExportDnsRecordsResponse:
+        """Return the records to publish as a file, in one of the contract's formats."""
+        request = pb.ExportDnsRecordsRequest(domain=domain, format=form)
+        return await self._call(self._stub.ExportDnsRecords, request)
+
     async def events(self, **options: Unpack[requests.EventOptions]) -> AsyncIterator[domain_pb.StatusEvent]:
         """Yield what happened, newest first, page after page."""
         request = pb.ListStatusEventsRequest(**options)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import TypedDict
 
-from google.protobuf import duration_pb2
+from google.protobuf import duration_pb2, field_mask_pb2
 
 from kraiter.domains.v1 import domain_pb2 as domain_pb
 from kraiter.domains.v1 import domain_service_pb2 as pb
@@ -19,6 +19,14 @@ class CreateOptions(TypedDict, total=False):
     dmarc_report_address: str
     mail_from_subdomain: str
     request_id: str
+
+
+class UpdateOptions(TypedDict, total=False):
+    """What UpdateDomain changes; see `UpdateDomainRequest`. An empty value stands for the default."""
+
+    dmarc_policy: domain_pb.Domain.DmarcPolicy.ValueType
+    dmarc_report_address: str
+    mail_from_subdomain: str
 
 
 class ListOptions(TypedDict, total=False):
@@ -57,6 +65,12 @@ def create(domain: str, options: CreateOptions) -> pb.CreateDomainRequest:
     """Return a creation with a request id, so that it can be retried."""
     with_id: CreateOptions = {"request_id": str(uuid.uuid4()), **options}
     return pb.CreateDomainRequest(domain=domain, **with_id)
+
+
+def update(domain: str, options: UpdateOptions) -> pb.UpdateDomainRequest:
+    """Return a change of exactly what is given."""
+    mask = field_mask_pb2.FieldMask(paths=options)
+    return pb.UpdateDomainRequest(domain=domain, update_mask=mask, **options)
 
 
 def watch(options: WatchOptions) -> pb.WatchStatusRequest:

@@ -277,7 +277,9 @@ class Domain(_message.Message):
 
     @_builtins.property
     def next_check_time(self) -> _timestamp_pb2.Timestamp:
-        """When its DNS will next be looked at."""
+        """When its DNS will next be looked at, unless VerifyDomain asks for it
+        earlier. In the past while it is being looked at.
+        """
 
     @_builtins.property
     def verification_deadline(self) -> _timestamp_pb2.Timestamp:

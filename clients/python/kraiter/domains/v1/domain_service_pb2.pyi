@@ -322,14 +322,20 @@ class UpdateDomainRequest(_message.Message):
     domain: _builtins.str
     """The domain to change. Required."""
     dmarc_policy: _domain_pb2.Domain.DmarcPolicy.ValueType
-    """The policy of the DMARC record to offer."""
+    """The policy of the DMARC record to offer. Default: NONE."""
     dmarc_report_address: _builtins.str
-    """An email address for DMARC reports."""
+    """An email address for DMARC reports, at most 254 characters. Default:
+    `dmarc@` the organisational domain.
+    """
     mail_from_subdomain: _builtins.str
-    """The label or labels of the envelope sender's host."""
+    """The label or labels, below `domain`, of the envelope sender's host.
+    Default: none on a subdomain, `bounce` on an organisational domain.
+    """
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which of the fields below to change. Required."""
+        """Which of the fields below to change, each once. Required. The others are
+        not looked at. A field that is named and empty goes back to its default.
+        """
 
     def __init__(
         self,
@@ -399,7 +405,10 @@ class WatchStatusRequest(_message.Message):
     """How much of each domain to send in `state`. Default: BASIC."""
     @_builtins.property
     def domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these domains, at most 1000; they need not exist. Default: all."""
+        """Only these domains, at most 1000; they need not exist. Default: all.
+        While the stream is open, those that are PENDING are looked at every few
+        seconds: somebody is waiting for them.
+        """
 
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_domain_pb2.StatusEvent.Type.ValueType]:
@@ -536,13 +545,21 @@ class ExportDnsRecordsRequest(_message.Message):
         FORMAT_UNSPECIFIED: ExportDnsRecordsRequest._Format.ValueType  # 0
         """ZONE_FILE."""
         ZONE_FILE: ExportDnsRecordsRequest._Format.ValueType  # 1
-        """A master file (RFC 1035, section 5)."""
+        """A master file (RFC 1035, section 5) with absolute names and without SOA:
+        text/dns.
+        """
         TERRAFORM_ROUTE53: ExportDnsRecordsRequest._Format.ValueType  # 2
-        """Terraform, resources of Amazon Route 53."""
+        """Terraform, resources `aws_route53_record`, one for each name and type. The
+        zone's id is a variable: text/plain.
+        """
         TERRAFORM_CLOUDFLARE: ExportDnsRecordsRequest._Format.ValueType  # 3
-        """Terraform, resources of Cloudflare."""
+        """Terraform, resources `cloudflare_dns_record` of the provider's version 5,
+        one for each record. The zone's id is a variable: text/plain.
+        """
         CSV: ExportDnsRecordsRequest._Format.ValueType  # 4
-        """Comma-separated values (RFC 4180)."""
+        """Comma-separated values (RFC 4180) with the header name, type, value,
+        priority, ttl, purpose, required: text/csv.
+        """
 
     class Format(_Format, metaclass=_FormatEnumTypeWrapper):
         """The form of the export."""
@@ -550,13 +567,21 @@ class ExportDnsRecordsRequest(_message.Message):
     FORMAT_UNSPECIFIED: ExportDnsRecordsRequest.Format.ValueType  # 0
     """ZONE_FILE."""
     ZONE_FILE: ExportDnsRecordsRequest.Format.ValueType  # 1
-    """A master file (RFC 1035, section 5)."""
+    """A master file (RFC 1035, section 5) with absolute names and without SOA:
+    text/dns.
+    """
     TERRAFORM_ROUTE53: ExportDnsRecordsRequest.Format.ValueType  # 2
-    """Terraform, resources of Amazon Route 53."""
+    """Terraform, resources `aws_route53_record`, one for each name and type. The
+    zone's id is a variable: text/plain.
+    """
     TERRAFORM_CLOUDFLARE: ExportDnsRecordsRequest.Format.ValueType  # 3
-    """Terraform, resources of Cloudflare."""
+    """Terraform, resources `cloudflare_dns_record` of the provider's version 5,
+    one for each record. The zone's id is a variable: text/plain.
+    """
     CSV: ExportDnsRecordsRequest.Format.ValueType  # 4
-    """Comma-separated values (RFC 4180)."""
+    """Comma-separated values (RFC 4180) with the header name, type, value,
+    priority, ttl, purpose, required: text/csv.
+    """
 
     DOMAIN_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
@@ -588,11 +613,11 @@ class ExportDnsRecordsResponse(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     FILE_NAME_FIELD_NUMBER: _builtins.int
     content: _builtins.str
-    """The file's text."""
+    """The file's text. Equal records give an equal text."""
     content_type: _builtins.str
     """Its media type."""
     file_name: _builtins.str
-    """A name to save it under."""
+    """A name to save it under, such as `mail.example.com.zone`."""
     def __init__(
         self,
         *,

@@ -198,11 +198,15 @@ class DomainServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateDomain(self, request, context):
-        """Changes what the owner has to publish. Records that change are looked for
-        anew.
+        """Changes what the owner has to publish. Records that change go back to
+        PENDING and are looked for within seconds; a DMARC record stays FOUND where
+        another one that the owner has applies. The status stays: a VERIFIED domain
+        whose new records are not there yet is in its grace period from then on.
+        A RECORDS_CHANGED event tells what changed; without a change there is none.
 
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-        INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
+        INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND), UNAVAILABLE
+        (PROVIDER_UNAVAILABLE): the change is kept then, repeat it to complete it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,7 +241,11 @@ class DomainServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportDnsRecords(self, request, context):
-        """Returns the domain's records in a form that is ready to import.
+        """Returns the records that have to be published in a form that is ready to
+        import. Left out are SPF and DMARC records that are FOUND with another
+        value: a record of the owner's own does their work, such as a stricter
+        DMARC policy, and must not be replaced. Records not looked at yet are in
+        it. Where a record is a MISMATCH, its `hint` says what stands in its way.
 
         Scope: domains.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
         INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).

@@ -96,11 +96,15 @@ class DomainServiceStub:
     INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
     """
     UpdateDomain: _grpc.UnaryUnaryMultiCallable[_domain_service_pb2.UpdateDomainRequest, _domain_pb2.Domain]
-    """Changes what the owner has to publish. Records that change are looked for
-    anew.
+    """Changes what the owner has to publish. Records that change go back to
+    PENDING and are looked for within seconds; a DMARC record stays FOUND where
+    another one that the owner has applies. The status stays: a VERIFIED domain
+    whose new records are not there yet is in its grace period from then on.
+    A RECORDS_CHANGED event tells what changed; without a change there is none.
 
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-    INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
+    INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND), UNAVAILABLE
+    (PROVIDER_UNAVAILABLE): the change is kept then, repeat it to complete it.
     """
     WatchStatus: _grpc.UnaryStreamMultiCallable[_domain_service_pb2.WatchStatusRequest, _domain_service_pb2.WatchStatusResponse]
     """Streams every change of the tenant's domains, in order, without gaps or
@@ -123,7 +127,11 @@ class DomainServiceStub:
     INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
     ExportDnsRecords: _grpc.UnaryUnaryMultiCallable[_domain_service_pb2.ExportDnsRecordsRequest, _domain_service_pb2.ExportDnsRecordsResponse]
-    """Returns the domain's records in a form that is ready to import.
+    """Returns the records that have to be published in a form that is ready to
+    import. Left out are SPF and DMARC records that are FOUND with another
+    value: a record of the owner's own does their work, such as a stricter
+    DMARC policy, and must not be replaced. Records not looked at yet are in
+    it. Where a record is a MISMATCH, its `hint` says what stands in its way.
 
     Scope: domains.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
     INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
@@ -196,11 +204,15 @@ class DomainServiceAsyncStub(DomainServiceStub):
     INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
     """
     UpdateDomain: _aio.UnaryUnaryMultiCallable[_domain_service_pb2.UpdateDomainRequest, _domain_pb2.Domain]  # type: ignore[assignment]
-    """Changes what the owner has to publish. Records that change are looked for
-    anew.
+    """Changes what the owner has to publish. Records that change go back to
+    PENDING and are looked for within seconds; a DMARC record stays FOUND where
+    another one that the owner has applies. The status stays: a VERIFIED domain
+    whose new records are not there yet is in its grace period from then on.
+    A RECORDS_CHANGED event tells what changed; without a change there is none.
 
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-    INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
+    INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND), UNAVAILABLE
+    (PROVIDER_UNAVAILABLE): the change is kept then, repeat it to complete it.
     """
     WatchStatus: _aio.UnaryStreamMultiCallable[_domain_service_pb2.WatchStatusRequest, _domain_service_pb2.WatchStatusResponse]  # type: ignore[assignment]
     """Streams every change of the tenant's domains, in order, without gaps or
@@ -223,7 +235,11 @@ class DomainServiceAsyncStub(DomainServiceStub):
     INVALID_FIELD, INVALID_PAGE_TOKEN).
     """
     ExportDnsRecords: _aio.UnaryUnaryMultiCallable[_domain_service_pb2.ExportDnsRecordsRequest, _domain_service_pb2.ExportDnsRecordsResponse]  # type: ignore[assignment]
-    """Returns the domain's records in a form that is ready to import.
+    """Returns the records that have to be published in a form that is ready to
+    import. Left out are SPF and DMARC records that are FOUND with another
+    value: a record of the owner's own does their work, such as a stricter
+    DMARC policy, and must not be replaced. Records not looked at yet are in
+    it. Where a record is a MISMATCH, its `hint` says what stands in its way.
 
     Scope: domains.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
     INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
@@ -341,11 +357,15 @@ class DomainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _domain_service_pb2.UpdateDomainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_domain_pb2.Domain, _abc.Awaitable[_domain_pb2.Domain]]:
-        """Changes what the owner has to publish. Records that change are looked for
-        anew.
+        """Changes what the owner has to publish. Records that change go back to
+        PENDING and are looked for within seconds; a DMARC record stays FOUND where
+        another one that the owner has applies. The status stays: a VERIFIED domain
+        whose new records are not there yet is in its grace period from then on.
+        A RECORDS_CHANGED event tells what changed; without a change there is none.
 
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-        INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
+        INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND), UNAVAILABLE
+        (PROVIDER_UNAVAILABLE): the change is kept then, repeat it to complete it.
         """
 
     @_abc_1.abstractmethod
@@ -386,7 +406,11 @@ class DomainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _domain_service_pb2.ExportDnsRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_domain_service_pb2.ExportDnsRecordsResponse, _abc.Awaitable[_domain_service_pb2.ExportDnsRecordsResponse]]:
-        """Returns the domain's records in a form that is ready to import.
+        """Returns the records that have to be published in a form that is ready to
+        import. Left out are SPF and DMARC records that are FOUND with another
+        value: a record of the owner's own does their work, such as a stricter
+        DMARC policy, and must not be replaced. Records not looked at yet are in
+        it. Where a record is a MISMATCH, its `hint` says what stands in its way.
 
         Scope: domains.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
         INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
