@@ -105,7 +105,16 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
             min_interval=settings.verify_min_interval,
         ),
     )
-    hub = Hub(log=opened, hints=opened.hints, codec=WatchCodec(), tokens=tokens, config=_hub_config(settings))
+    hub = Hub(
+        log=opened,
+        hints=opened.hints,
+        queue=opened,
+        clock=clock,
+        codec=WatchCodec(),
+        tokens=tokens,
+        intervals=policy.intervals,
+        config=_hub_config(settings),
+    )
     usecases = UseCases(
         create_domain=CreateDomain(
             store=opened,

@@ -182,7 +182,9 @@ class DomainStore(Protocol):
 
         `move` is pure and may be applied more than once. Where it makes a
         change, the domain's `revision` and `update_time` are set by the store
-        and the event is written with it.
+        and the event is written with it. Where it alters what has to be
+        published, a check that runs is void: its lease is ended, since it has
+        asked for what was to be published before.
 
         Raises:
             ServiceError: DOMAIN_NOT_FOUND, and whatever `move` raises.

@@ -17,6 +17,7 @@ from typing import assert_never
 from service.core import offer, schedule
 from service.core.domain import (
     Change,
+    CheckState,
     Domain,
     EventType,
     Health,
@@ -98,7 +99,7 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
         moved = replace(moved, change=Change(EventType.RECORDS_CHANGED, actor=VERIFIER))
     if moved.change is not None and moved.change.type in _ABOUT_RECORDS:
         moved = replace(moved, change=replace(moved.change, reason=_described(news)))
-    return replace(moved, domain=_scheduled(moved, check, policy))
+    return replace(moved, domain=_scheduled(domain, moved, check, policy))
 
 
 def _pending(domain: Domain, check: Check, policy: Policy) -> Moved:
@@ -241,7 +242,7 @@ def _definite(record: Record) -> tuple[object, ...]:
     return found.state, found.problem, frozenset(found.observed)
 
 
-def _scheduled(moved: Moved, check: Check, policy: Policy) -> Domain:
+def _scheduled(before: Domain, moved: Moved, check: Check, policy: Policy) -> Domain:
     domain = moved.domain
     moments = {
         Status.PENDING: domain.verification_deadline,
@@ -261,10 +262,26 @@ def _scheduled(moved: Moved, check: Check, policy: Policy) -> Domain:
         must_look_at=moments[domain.status],
     )
     if check.requested:
-        # Whoever asks again and again must not put off the check that counts.
-        due = min(checks.next_check_time, domain.checks.next_check_time)
-        checks = replace(checks, next_check_time=due, gap=domain.checks.gap)
+        counts = before.status is not Status.VERIFIED
+        checks = _not_put_off(domain.checks, checks, check.time, counts=counts)
     return replace(domain, checks=checks)
+
+
+def _not_put_off(before: CheckState, after: CheckState, now: datetime, *, counts: bool) -> CheckState:
+    """Return the schedule after a check on request.
+
+    Whoever asks again and again must not put off the checks that count. One
+    that was due is done with this check, if this one `counts` as much.
+    """
+    is_done = counts and before.next_check_time <= now
+    return replace(
+        after,
+        next_check_time=after.next_check_time
+        if is_done
+        else min(after.next_check_time, before.next_check_time),
+        gap=before.gap,
+        unknown_checks=min(after.unknown_checks, before.unknown_checks),
+    )
 
 
 def reopened(domain: Domain, *, actor: str, now: datetime, policy: Policy) -> Moved:

@@ -85,6 +85,11 @@ class Record:
     ttl: int = 3600
     finding: Finding = Finding()
 
+    @property
+    def content(self) -> tuple[str, RecordType, str, int]:
+        """What DNS has to say, whatever was found: records alike in it are one."""
+        return self.name.lower(), self.type, self.value, self.priority
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -159,13 +159,17 @@ class SqlChecks(Part):
         """See `CheckQueue.hasten`."""
         wanted = {"tenant": tenant, "names": list(names)}
 
-        def work(connection: Connection) -> None:
-            generations = connection.execute(_PENDING_NAMES, wanted).scalars().all()
-            if generations:
+        def pending(connection: Connection) -> Sequence[str]:
+            return connection.execute(_PENDING_NAMES, wanted).scalars().all()
+
+        # Mostly none is: that is known without the writer's turn.
+        if generations := self._database.query(pending):
+
+            def work(connection: Connection) -> None:
                 rows.lock(connection, generations)
                 connection.execute(_HASTEN, {**wanted, "generations": generations, "now": now, "due": due})
 
-        self._database.write(work)
+            self._database.write(work)
 
 
 def _claims(connection: Connection, generations: Sequence[str], holder: str) -> list[Claim]:

@@ -156,7 +156,9 @@ class SqlDomains(Part):
         def work(connection: Connection) -> tuple[Domain, bool]:
             before = rows.lock_one(connection, tenant, name)
             moved = move(before)
-            if moved.domain.checks != before.checks:
+            if _contents(moved.domain) != _contents(before):
+                rows.end_leases(connection, [moved.domain])
+            elif moved.domain.checks != before.checks:
                 rows.reschedule(connection, moved.domain)
             (after,) = changes.apply(connection, self._clock.now(), [(before, moved)])
             return after, moved.change is not None
@@ -180,6 +182,10 @@ class SqlDomains(Part):
         revision = self._database.write(work)
         self._hints.announce({tenant})
         return revision
+
+
+def _contents(domain: Domain) -> list[tuple[object, ...]]:
+    return [record.content for record in domain.records]
 
 
 def head_of(connection: Connection, tenant: str) -> int:

@@ -44,6 +44,8 @@ class Subscription:
     tenant: str
     names: frozenset[str] | None
     """Only these domains; None for all."""
+    awaited: frozenset[str]
+    """Those of them that the subscriber named itself: it waits for their checks."""
     types: frozenset[EventType]
     """Only these changes; empty for all."""
     full: bool
@@ -68,7 +70,7 @@ class WatchStatus:
         """Return the subscription.
 
         Pending domains that the subscriber names are checked sooner: somebody
-        is waiting for them.
+        is waiting for them. The hub sees to it that this lasts.
 
         Raises:
             ServiceError: INVALID_DOMAIN, INVALID_FIELD, INVALID_RESUME_TOKEN,
@@ -77,12 +79,14 @@ class WatchStatus:
         """
         wanted = self._names(caller, query)
         after = self._start(caller.tenant, query)
-        if query.domains and wanted:
+        awaited = wanted if query.domains and wanted else frozenset()
+        if awaited:
             now = self.clock.now()
-            self.queue.hasten(caller.tenant, wanted, now=now, due=now + self.intervals.pending)
+            self.queue.hasten(caller.tenant, awaited, now=now, due=now + self.intervals.pending)
         return Subscription(
             tenant=caller.tenant,
             names=wanted,
+            awaited=awaited,
             types=query.types,
             full=query.full,
             heartbeat=query.heartbeat or self.heartbeat,

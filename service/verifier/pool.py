@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -125,21 +125,25 @@ class Verifier:
                 del self._shared[tenant, name]
 
     def _check_one(self, tenant: str, name: str, deadline: float) -> Domain:
-        asked = self._clock.now()
-        while time.monotonic() < deadline and not self._stopping.is_set():
+        youngest = self._clock.now() - self._config.min_interval
+        while True:
             domain = self._store.get(tenant, name)
-            last = domain.checks.last_check_time
-            if last is not None and last > asked - self._config.min_interval:
+            if _was_checked_after(youngest, domain):
                 return domain
+            if time.monotonic() >= deadline or self._stopping.is_set():
+                raise _too_late(name)
             claim = self._queue.claim(tenant, name, self._clock.now(), self._config.lease)
             if claim is not None:
+                # Somebody else's check may have ended since we looked.
+                if _was_checked_after(youngest, claim.domain):
+                    self._queue.release([claim])
+                    return claim.domain
                 # None: deleted and created anew, or the lease was lost, while
                 # it was checked. What there is now is looked at again.
                 if (saved := self._check_claimed(claim)) is not None:
                     return saved
             else:
                 self._stopping.wait(_LOOK_AGAIN)
-        raise _too_late(name)
 
     def _check_claimed(self, claim: ports.Claim) -> Domain | None:
         try:
@@ -233,6 +237,11 @@ class Verifier:
                     reason=after.status_reason,
                 )
         return saved
+
+
+def _was_checked_after(moment: datetime, domain: Domain) -> bool:
+    last = domain.checks.last_check_time
+    return last is not None and last > moment
 
 
 def _too_late(name: str) -> ServiceError:

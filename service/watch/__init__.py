@@ -1,7 +1,8 @@
 """The watch hub: the event log is read once per process and fanned out to streams.
 
 `tail` reads the log, `feed` keeps the last events serialised, `stream` is one
-subscriber's place in it, `hub` owns them all.
+subscriber's place in it, `waiting` has looked at often what a subscriber names,
+`hub` owns them all.
 """
 
 from service.watch.feed import Codec

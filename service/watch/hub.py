@@ -1,4 +1,4 @@
-"""The hub: owns the tail, the feeds and the streams of a process."""
+"""The hub: owns the feeds and the streams of a process, and the threads that work for them."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,13 @@ from datetime import timedelta
 
 from service import ports
 from service.core.errors import Reason, ServiceError
+from service.core.schedule import Intervals
 from service.core.tokens import TokenSealer
 from service.usecases.watch_status import Subscription
 from service.watch.feed import Codec, Feed, FeedKey
 from service.watch.stream import Stream, Surroundings, jittered
 from service.watch.tail import Tail
+from service.watch.waiting import Awaited, Waiting
 
 _READERS = 4
 _SNAPSHOTS = 3  # fewer than readers, so that catching up is never locked out
@@ -48,11 +50,17 @@ class Hub:
         *,
         log: ports.EventLog,
         hints: ports.CommitHints,
+        queue: ports.CheckQueue,
+        clock: ports.Clock,
         codec: Codec,
         tokens: TokenSealer,
+        intervals: Intervals,
         config: HubConfig,
     ) -> None:
-        """Take the log. Called on the event loop; nothing runs before `start`."""
+        """Take the log, and the queue of checks that subscribers wait for.
+
+        Called on the event loop; nothing runs before `start`.
+        """
         self._codec = codec
         self._tokens = tokens
         self._config = config
@@ -69,6 +77,7 @@ class Hub:
             poll=config.poll,
             gather=config.gather,
         )
+        self._waiting = Waiting(queue=queue, clock=clock, intervals=intervals, awaited=self._awaited)
         self._around = Surroundings(
             log=log,
             codec=codec,
@@ -82,11 +91,12 @@ class Hub:
         self._is_stopping = False
 
     async def start(self) -> None:
-        """Begin to read the log."""
+        """Begin to read the log, and to hasten what subscribers wait for."""
         self._tail.start()
+        self._waiting.start()
 
     async def stop(self) -> None:
-        """End every stream with a last bookmark and SHUTTING_DOWN, then the tail.
+        """End every stream with a last bookmark and SHUTTING_DOWN, then the threads.
 
         The ends are spread over a second, so that clients do not all come back
         to the next replica at once.
@@ -100,6 +110,7 @@ class Hub:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), _STOP_PATIENCE)
         await loop.run_in_executor(None, self._tail.end)
+        await loop.run_in_executor(None, self._waiting.end)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     def stream(self, subscription: Subscription) -> Stream:
@@ -134,6 +145,10 @@ class Hub:
             self._feeds.pop(feed.key, None)
         if not self._streams:
             self._emptied.set()
+
+    def _awaited(self) -> list[Awaited]:
+        # Called on another thread: a set is copied in one step.
+        return [stream.awaited for stream in list(self._streams) if stream.awaited.names]
 
     def _framed(self, key: FeedKey) -> Callable[[bytes, int], bytes]:
         def message(events: bytes, through: int) -> bytes:

@@ -16,6 +16,7 @@ from service.usecases.watch_status import Subscription, require_kept
 from service.watch.feed import Codec, Entry, Feed, FeedKey, Waiter, bounded
 from service.watch.snapshot import SnapshotReader
 from service.watch.tail import serialised
+from service.watch.waiting import Awaited
 
 _T = TypeVar("_T")
 Write = Callable[[bytes], Awaitable[None]]
@@ -88,6 +89,11 @@ class Stream:
         self._bookmark_due = 0.0
         self._end: ServiceError | None = None
         self._waiter = Waiter()
+
+    @property
+    def awaited(self) -> Awaited:
+        """The domains whose checks the subscriber waits for."""
+        return Awaited(self._subscription.tenant, self._subscription.awaited)
 
     def end(self, error: ServiceError) -> None:
         """End the stream with an error, after a last bookmark. Call it on the loop."""

@@ -233,7 +233,14 @@ def running(
             export_dns_records=ExportDnsRecords(opened),
         )
         hub = Hub(
-            log=opened, hints=opened.hints, codec=WatchCodec(), tokens=tokens, config=HubConfig(poll=0.01)
+            log=opened,
+            hints=opened.hints,
+            queue=opened,
+            clock=clock,
+            codec=WatchCodec(),
+            tokens=tokens,
+            intervals=policy.intervals,
+            config=HubConfig(poll=0.01),
         )
         await hub.start()
         server = RpcServer(

@@ -97,7 +97,16 @@ class Watching:
         identity = opened.identity
         self.store = opened
         self.tokens = TokenSealer(epoch=identity.epoch, secret=identity.secret)
-        self.hub = Hub(log=opened, hints=opened.hints, codec=LineCodec(), tokens=self.tokens, config=config)
+        self.hub = Hub(
+            log=opened,
+            hints=opened.hints,
+            queue=opened,
+            clock=SystemClock(),
+            codec=LineCodec(),
+            tokens=self.tokens,
+            intervals=Intervals(),
+            config=config,
+        )
         self._subscribe = WatchStatus(
             opened, opened, SystemClock(), self.tokens, Intervals(), timedelta(seconds=5)
         )

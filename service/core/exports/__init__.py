@@ -52,8 +52,7 @@ def render(domain: Domain, form: Format) -> Export:
 
 
 def _content(domain: Domain) -> Content:
-    by_content = {(each.name.lower(), each.type, each.value, each.priority): each for each in domain.records}
-    each_once = by_content.values()
+    each_once = {record.content: record for record in domain.records}.values()
     return Content(
         domain=domain.name,
         records=tuple(record for record in each_once if not offer.is_met_otherwise(record)),

@@ -15,7 +15,7 @@ class Content:
 
     domain: str
     records: tuple[Record, ...]
-    """No two with the same name, type, value and priority."""
+    """No two with the same `content`."""
     met_otherwise: tuple[Record, ...]
     """Those that are left out, since a record of the owner's own does their work."""
 
