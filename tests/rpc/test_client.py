@@ -32,6 +32,9 @@ def test_the_asyncio_client_does_the_same(service: Running, key: str) -> None:
             await domains.enable("aio.example.com")
             assert [(await anext(events)).revision for _ in range(3)] == [2, 3, 4]
             assert (await domains.verify("aio.example.com")).HasField("last_check_time")
+            updated = await domains.update("aio.example.com", mail_from_subdomain="m")
+            assert updated.mail_from_domain == "m.aio.example.com"
+            assert updated.mail_from_domain in (await domains.export("aio.example.com")).content
             revisions = [event.revision async for event in domains.events(page_size=2)]
             assert revisions == sorted(revisions, reverse=True)
             assert revisions[-4:] == [4, 3, 2, 1]

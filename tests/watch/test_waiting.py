@@ -70,7 +70,7 @@ def missing(now: datetime) -> Callable[[Domain], Moved]:
 def gaps(
     queue: SqlStore, clock: HandClock, renewed: Callable[[], object], *, until_: datetime
 ) -> list[float]:
-    """Check what is due when it is, renew twice in each fast phase, and return the gaps between the checks."""
+    """Return the gaps between checks that are made when they are due, with a renewal in each half phase."""
     found, last = [], clock.time
     renewal = clock.time + INTERVALS.fast_phase / 2
     while clock.time < until_:
@@ -122,7 +122,7 @@ class Noted:
     failures: int = 0
     asked: list[tuple[str, Collection[str]]] = field(default_factory=list)
 
-    def hasten(self, tenant: str, names: Collection[str], *, now: datetime, due: datetime) -> None:
+    def hasten(self, tenant: str, names: Collection[str], **_: datetime) -> None:
         """See `CheckQueue.hasten`."""
         self.asked.append((tenant, names))
         if len(self.asked) <= self.failures:
