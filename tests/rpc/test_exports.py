@@ -48,7 +48,7 @@ def test_the_export_follows_the_domain(service: Running, client: kraiter.Client)
     assert client.domains.verify(name).status == pb.Domain.VERIFIED
     rows = list(csv.DictReader(io.StringIO(client.domains.export(name, Request.CSV).content, newline="")))
     assert [row["name"] for row in rows if row["type"] == "MX"] == ["m.mail.exported.test"]
-    assert [row["type"] for row in rows] == ["Cname", "Cname", "Cname", "MX", "TXT", "TXT"]
+    assert [row["type"] for row in rows] == ["CNAME", "CNAME", "CNAME", "MX", "TXT", "TXT"]
 
 
 def test_an_owners_own_policy_is_not_to_be_replaced(service: Running, client: kraiter.Client) -> None:
