@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
-from service.core.answers import Outcome
+from service.core import exports
+from service.core.answers import Outcome, RecordType
+from service.core.records import Purpose, Record
 from service.dns import DnsConfig, DnsResolver, Endpoint
 from tests.dns.conftest import ask, ask_every
 from tests.support.authority import LoopbackDns
 from tests.support.knot import Knot
+from tests.support.samples import sample_domain
 
 ADDRESS = "127.0.0.4"
 SERVER = f"ns1.example.org ({ADDRESS})"
@@ -105,3 +109,20 @@ def test_changed_zone_is_seen_at_once(knot: Knot, resolver: DnsResolver) -> None
     assert ask(resolver, "new.example.org").outcome is Outcome.NXDOMAIN
     knot.put_zone("example.org", ZONE + 'new TXT "here"\n')
     assert ask_every(resolver, "new.example.org")[SERVER].values == ("here",)
+
+
+def test_an_exported_zone_file_is_what_was_to_be_published(knot: Knot, resolver: DnsResolver) -> None:
+    """Knot loads it behind the records of a zone, and answers with what went in, whatever it is."""
+    texts = ("v=DMARC1; p=none", "x" * 600, 'a "quoted" one; (and) \\ back', "grüße", "")
+    wanted = sample_domain(name="export.example.org")
+    odd = tuple(
+        Record(Purpose.OWNERSHIP, RecordType.TXT, f"t{number}.export.example.org", value, required=True)
+        for number, value in enumerate(texts)
+    )
+    domain = replace(wanted, records=wanted.records + odd)
+    knot.put_zone("example.org", ZONE + exports.render(domain, exports.Format.ZONE_FILE).content)
+    for record in domain.records:
+        value = f"{record.priority} {record.value}" if record.type is RecordType.MX else record.value
+        answer = ask(resolver, record.name, record.type)
+        assert (answer.outcome, answer.values) == (Outcome.FOUND, (value,))
+    knot.put_zone("example.org", ZONE)

@@ -95,6 +95,28 @@ def test_domain_is_verified_within_twelve_seconds(
         assert client.domains.get(name).status == Domain.VERIFIED
 
 
+def test_a_domain_is_verified_by_its_exported_zone_file(
+    hasty_server: ServerProcess, knots: tuple[Knot, ...]
+) -> None:
+    """An owner who imports the file has the domain VERIFIED, and found anew after an update."""
+    with hasty_server.client() as client:
+        name = client.domains.create("exported.example.org").domain
+
+        def import_everywhere() -> None:
+            content = client.domains.export(name).content
+            for knot in knots:
+                knot.put_zone("example.org", KNOT_ZONE + content)
+
+        import_everywhere()
+        until(lambda: client.domains.get(name).status == Domain.VERIFIED)
+        client.domains.update(name, mail_from_subdomain="bounces", dmarc_policy=Domain.REJECT)
+        import_everywhere()
+        until(
+            lambda: all(record.state == DnsRecord.FOUND for record in client.domains.verify(name).dns_records)
+        )
+        assert client.domains.get(name).status == Domain.VERIFIED
+
+
 def test_half_of_the_name_servers_is_not_enough(hasty_server: ServerProcess, dns: LoopbackDns) -> None:
     """A domain stays PENDING while one of two name servers has no records, and is VERIFIED when both do."""
     dns.add_zone("halved.example")
