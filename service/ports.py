@@ -87,7 +87,11 @@ class MailProvider(Protocol):
     """Where identities can be."""
 
     def create_identity(self, ref: IdentityRef, mail_from: str) -> Identity:
-        """Make the identity, or adopt the one there is; idempotent."""
+        """Make the identity, or adopt the one there is; idempotent.
+
+        From then on `mail_from` is the host of its envelope senders, whatever
+        it was before; the DKIM tokens of an identity stay the same.
+        """
 
     def states(self, refs: Sequence[IdentityRef]) -> Mapping[IdentityRef, ProviderState]:
         """Return the state of every identity asked about, in bulk."""

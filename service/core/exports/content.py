@@ -29,7 +29,7 @@ class Content:
             for record in self.met_otherwise
         )
         zone = names.organisational(self.domain)
-        said = (f"DNS records of {self.domain}. Mostly they belong in the zone {zone}.", *lines, *left_out)
+        said = (f"DNS records of {self.domain}. They mostly belong in the zone {zone}.", *lines, *left_out)
         return "".join(f"{introducer} {quoting.escaped(line, _LONGEST_LINE)}\n" for line in said)
 
 

@@ -1,6 +1,7 @@
 """Terraform configurations, for Amazon Route 53 and for Cloudflare.
 
-Several files can stand in one module: every name in them has the domain's.
+The files of several domains can stand in one module: every name in them has the
+domain's. They name no required providers, which a module can do only once.
 """
 
 from collections import Counter
@@ -19,18 +20,17 @@ def route53(content: Content) -> str:
 
     https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/route53_record
     """
-    zone = _Zone(content)
     sets: dict[tuple[str, RecordType], list[tuple[str, Record]]] = {}
     for label, record in _labelled(content):
         sets.setdefault((record.name.lower(), record.type), []).append((label, record))
     return (
         content.header("#", "For the provider hashicorp/aws.")
-        + zone.variable("the Route 53 hosted zone")
+        + _zone_variable(content, "hosted zone of Route 53")
         + "".join(
             _resource(
                 "aws_route53_record",
                 members[0][0],
-                zone.reference,
+                f"var.{_zone_id(content)}",
                 {
                     "name": name,
                     "type": kind.value,
@@ -48,32 +48,25 @@ def cloudflare(content: Content) -> str:
 
     https://registry.terraform.io/providers/cloudflare/cloudflare/latest/docs/resources/dns_record
     """
-    zone = _Zone(content)
     return (
         content.header("#", "For the provider cloudflare/cloudflare, version 5 or later.")
-        + zone.variable("the Cloudflare zone")
+        + _zone_variable(content, "zone of Cloudflare")
         + "".join(
-            _resource("cloudflare_dns_record", label, zone.reference, _cloudflare_arguments(record))
+            _resource(
+                "cloudflare_dns_record", label, f"var.{_zone_id(content)}", _cloudflare_arguments(record)
+            )
             for label, record in _labelled(content)
         )
     )
 
 
-class _Zone:
-    """The variable that says which zone the records go to."""
+def _zone_id(content: Content) -> str:
+    return f"{_identifier(content.domain)}_zone_id"
 
-    def __init__(self, content: Content) -> None:
-        self._content = content
-        self._name = f"{_identifier(content.domain)}_zone_id"
-        self.reference = f"var.{self._name}"
 
-    def variable(self, what: str) -> str:
-        description = f"Id of {what} that has the records of {self._content.domain}."
-        return (
-            f'\nvariable "{self._name}" {{\n'
-            f"  type        = string\n"
-            f"  description = {_string(description)}\n}}\n"
-        )
+def _zone_variable(content: Content, kind: str) -> str:
+    description = _string(f"Id of the {kind} that has the records of {content.domain}.")
+    return f'\nvariable "{_zone_id(content)}" {{\n  type        = string\n  description = {description}\n}}\n'
 
 
 def _route53_value(record: Record) -> str:
