@@ -217,7 +217,8 @@ class Verifier:
         try:
             while pipeline and (patience := deadline - time.monotonic()) > 0:
                 self._save(pipeline.finished(within=patience))
-            self._queue.release(pipeline.abandon())
+            if pipeline:
+                self._queue.release(pipeline.abandon())
         except ServiceError as error:
             _log.warning("verifier_interrupted", reason=error.reason)
 
@@ -247,6 +248,6 @@ def _was_checked_after(moment: datetime, domain: Domain) -> bool:
 def _too_late(name: str) -> ServiceError:
     return ServiceError(
         Reason.DEADLINE_EXCEEDED,
-        f"the check of {name} has not ended in time; it goes on, and WatchStatus tells its result",
+        f"the check of {name} has not ended in time; WatchStatus tells its result",
         metadata={"domain": name},
     )

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from kraiter import errors
 from kraiter.domains.v1 import domain_pb2, domain_service_pb2, sending_service_pb2
 
+from service import ports
 from service.clock import SystemClock
 from service.core import keys, lifecycle
 from service.core.answers import Answer, Answers, Outcome, Question, RecordType
@@ -68,11 +69,17 @@ class ScriptedResolver:
             value = f"{record.priority} {record.value}" if kind is RecordType.MX else record.value
             self.published[Question(record.name, kind)] = (value,)
 
-    def resolve(self, questions: Sequence[Question], *, every_server: bool) -> Sequence[Answers]:  # noqa: ARG002 - the one server is every server
-        """See `Resolver.resolve`; waits while it is held."""
+    def start(self, look_ups: Sequence[ports.LookUp], done: ports.Done) -> None:
+        """See `Resolver.start`; waits while it is held."""
+        threading.Thread(target=self._finish, args=(look_ups, done), daemon=True).start()
+
+    def _finish(self, look_ups: Sequence[ports.LookUp], done: ports.Done) -> None:
         if not self.released.is_set():
             self.is_held.set()
             self.released.wait(30)
+        done([(number, self._answers(look_up.questions)) for number, look_up in enumerate(look_ups)])
+
+    def _answers(self, questions: Sequence[Question]) -> Sequence[Answers]:
         return [Answers(question, (self._answer(question),)) for question in questions]
 
     def _answer(self, question: Question) -> Answer:

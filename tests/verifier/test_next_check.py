@@ -16,6 +16,7 @@ from service.usecases import VerifyDomain
 from service.usecases.caller import Caller
 from service.verifier import Verifier, VerifierConfig
 from tests.store.moves import Rescheduled
+from tests.support.checking import check_in_background
 from tests.support.clock import HandClock
 from tests.support.waiting import until
 from tests.verifier.conftest import NAME, POLICY, HandDns, HandProvider
@@ -42,7 +43,7 @@ class Scene:
     def sweep(self) -> None:
         """Check the domain when it is due, as the background does."""
         self.clock.time = self.checks.next_check_time
-        (checked,) = self.verifier._check(self.opened.claim_due(self.clock.time, 1, LEASE))
+        (checked,) = check_in_background(self.verifier, self.opened.claim_due(self.clock.time, 1, LEASE))
         assert checked is not None
 
     def sweep_until(self, is_so: Callable[[Domain], bool]) -> None:
@@ -183,7 +184,7 @@ def _hastened_while_checked(scene: Scene) -> None:
     claim = scene.opened.claim("acme", NAME, scene.clock.now(), LEASE)
     assert claim is not None
     scene.hasten()
-    scene.verifier._check([claim])
+    check_in_background(scene.verifier, [claim])
 
 
 def _updated_while_checked(scene: Scene) -> None:
@@ -191,7 +192,7 @@ def _updated_while_checked(scene: Scene) -> None:
     claim = scene.opened.claim("acme", NAME, scene.clock.now(), LEASE)
     assert claim is not None
     scene.update()
-    assert scene.verifier._check([claim]) == [None]
+    assert check_in_background(scene.verifier, [claim]) == [None]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from service.core.errors import Reason, ServiceError
 from service.ports import Claim
 from service.store.sql import SqlStore
 from service.verifier import Verifier, VerifierConfig
+from tests.support.checking import check_in_background
 from tests.support.clock import HandClock
 from tests.support.waiting import until
 from tests.verifier.conftest import NAME, POLICY, HandDns, HandProvider
@@ -96,12 +97,12 @@ def test_asking_in_an_outage_does_not_make_checks_rare(
     """The pauses that grow while nobody can tell are those between the checks of the background."""
     dns.publish(domain.records)
     clock.time = domain.checks.next_check_time
-    verifier._check(opened.claim_due(clock.time, 1, WAIT))
+    check_in_background(verifier, opened.claim_due(clock.time, 1, WAIT))
     dns.outage = Outcome.TIMEOUT
     for _ in range(8):
         clock.advance(seconds=5)
         verifier.check_now("acme", NAME, wait=WAIT)
     clock.time = max(clock.time, opened.get("acme", NAME).checks.next_check_time)
-    (checked,) = verifier._check(opened.claim_due(clock.time, 1, WAIT))
+    (checked,) = check_in_background(verifier, opened.claim_due(clock.time, 1, WAIT))
     assert checked is not None
     assert checked.checks.next_check_time - clock.time <= POLICY.intervals.pending * 1.1

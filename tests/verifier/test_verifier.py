@@ -9,10 +9,10 @@ from service.core.answers import Outcome
 from service.core.domain import Domain, EventType, Status
 from service.core.errors import Reason, ServiceError
 from service.core.records import Problem, RecordState
-from service.ports import CheckedMove, ProviderState
+from service.ports import ProviderState
 from service.store.sql import SqlStore
 from service.verifier import Verifier
-from service.verifier.pipeline import Pipeline
+from tests.support.checking import check_in_background
 from tests.support.clock import HandClock
 from tests.support.samples import sample_domain
 from tests.support.waiting import until
@@ -37,11 +37,7 @@ def sweep(verifier: Verifier, opened: SqlStore, clock: HandClock, **later: float
     clock.advance(**later)
     claim = opened.claim("acme", NAME, clock.now(), timedelta(seconds=60))
     assert claim is not None
-    pipeline = Pipeline(verifier._checks, verifier._resolver)
-    pipeline.begin([claim])
-    moves: list[CheckedMove] = []
-    until(lambda: bool(moves.extend(pipeline.finished(within=1)) or moves))
-    (checked,) = opened.save(moves)
+    (checked,) = check_in_background(verifier, [claim])
     assert checked is not None
     return checked
 
