@@ -1,5 +1,6 @@
 """SPF records: their terms, as far as the owner's mistakes need it (RFC 7208)."""
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -8,6 +9,9 @@ _VERSION = "v=spf1"
 _MECHANISM = re.compile(r"[+?~-]?([a-z0-9]+)(?:([:/])(.*))?", re.IGNORECASE | re.DOTALL)
 _MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=.*", re.IGNORECASE | re.DOTALL)
 _ONCE = {"redirect", "exp"}
+_LOOKING_UP = {"include", "a", "mx", "ptr", "exists"}
+MOST_LOOKUPS = 10
+"""Terms of a record, and of those it includes, that may need DNS (section 4.6.4)."""
 
 
 def is_record(text: str) -> bool:
@@ -38,13 +42,18 @@ def invalid_term(text: str) -> str | None:
 def included(text: str) -> frozenset[str]:
     """Return the domains that a record includes with effect: before its `all`."""
     found = set()
-    for term in _terms(text):
-        if _is_all(term):
-            break
+    for term in _effective(text):
         mechanism, _, domain = term.lower().removeprefix("+").partition(":")
         if mechanism == "include":
             found.add(domain.removesuffix("."))
     return frozenset(found)
+
+
+# Asked in every check, of a record that is the same from check to check.
+@functools.lru_cache(4096)
+def lookups(text: str) -> int:
+    """Return how many of a record's own terms make a receiver look something up (section 4.6.4)."""
+    return sum(_mechanism_of(term) in _LOOKING_UP or _is_redirect(term) for term in _effective(text))
 
 
 def merged(records: Iterable[str]) -> str:
@@ -52,7 +61,14 @@ def merged(records: Iterable[str]) -> str:
 
     It ends as the first record with an `all`, or a redirect, ends.
     """
-    terms = list(dict.fromkeys(term for record in records for term in _terms(record)))
+    terms = list(
+        dict.fromkeys(
+            term
+            for record in records
+            for term in _terms(record)
+            if not (_is_redirect(term) and any(map(_is_all, _terms(record))))
+        )
+    )
     last = next(filter(_is_last, terms), "~all")
     return " ".join((_VERSION, *(term for term in terms if not _is_last(term)), last))
 
@@ -61,12 +77,28 @@ def _terms(record: str) -> list[str]:
     return list(filter(None, record.split(" ")))[1:]
 
 
+def _effective(record: str) -> list[str]:
+    """Return the terms that can decide: none behind `all`, and no redirect with it (sections 5.1, 6.1)."""
+    terms = _terms(record)
+    end = next((place for place, term in enumerate(terms) if _is_all(term)), None)
+    return terms if end is None else [term for term in terms[:end] if not _is_redirect(term)]
+
+
+def _mechanism_of(term: str) -> str:
+    match = _MECHANISM.fullmatch(term)
+    return match[1].lower() if match else ""
+
+
 def _is_all(term: str) -> bool:
     return term.lower().lstrip("+-~?") == "all"
 
 
+def _is_redirect(term: str) -> bool:
+    return term.lower().startswith("redirect=")
+
+
 def _is_last(term: str) -> bool:
-    return _is_all(term) or term.lower().startswith("redirect=")
+    return _is_all(term) or _is_redirect(term)
 
 
 def _is_mechanism(term: str) -> bool:

@@ -68,9 +68,30 @@ def test_merging_keeps_every_mechanism_once_before_the_end() -> None:
     assert spf.merged(["v=spf1 redirect=a.com", "v=spf1 mx ~all"]) == "v=spf1 mx redirect=a.com"
 
 
+def test_merging_drops_a_redirect_that_has_no_effect() -> None:
+    """One beside an `all` is ignored (section 6.1)."""
+    assert spf.merged(["v=spf1 redirect=a.com mx -all"]) == "v=spf1 mx -all"
+
+
+@pytest.mark.parametrize(
+    ("text", "lookups"),
+    [
+        ("v=spf1 +all", 0),
+        ("v=spf1 ip4:192.0.2.1 ip6:2001:db8::1 exp=x.example.com x-a=b -all", 0),
+        ("v=spf1 a -mx ~ptr ?exists:%{i}._spf.%{d2} include:%{d}.a.com a:b.com/24//64 -all", 6),
+        ("v=spf1 A MX:a.com redirect=_spf.example.com", 3),
+        ("v=spf1 mx redirect=a.com ~all include:b.com", 1),
+    ],
+)
+def test_the_terms_that_are_looked_up_are_counted(text: str, lookups: int) -> None:
+    """Those of the record itself that have an effect (sections 4.6.4, 5.1, 6.1)."""
+    assert spf.lookups(text) == lookups
+
+
 @given(st.text() | st.text("ialncude4p6:/.+-~?=1 v\t").map("v=spf1 ".__add__))
 def test_any_text_can_be_read(text: str) -> None:
     """No text, however broken, is an error; what is merged is a record."""
     spf.invalid_term(text)
     spf.included(text)
+    spf.lookups(text)
     assert spf.is_record(spf.merged([text]))
