@@ -42,7 +42,10 @@ class Outcome(StrEnum):
     @property
     def is_definite(self) -> bool:
         """Whether the outcome says something about the zone's content."""
-        return self in {Outcome.FOUND, Outcome.NODATA, Outcome.NXDOMAIN}
+        return self in _DEFINITE
+
+
+_DEFINITE = frozenset({Outcome.FOUND, Outcome.NODATA, Outcome.NXDOMAIN})
 
 
 @dataclass(frozen=True, slots=True)

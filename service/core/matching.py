@@ -7,8 +7,13 @@ from service.core import dmarc, spf
 from service.core.answers import RecordType
 from service.core.records import Purpose, Record
 
-_AROUND = " \t\"'`\u201c\u201d\u201e\u2018\u2019"
-"""Blanks and quotation marks, typographic ones too."""
+_AROUND = " \t\\\"'`\u201c\u201d\u201e\u2018\u2019"
+"""Blanks and quotation marks, typographic ones too, and what escapes them."""
+
+
+def as_published(record: Record) -> str:
+    """Return a record's value as an answer has it."""
+    return f"{record.priority} {record.value}" if record.type is RecordType.MX else record.value
 
 
 def relevant(record: Record, values: Sequence[str]) -> tuple[str, ...]:
@@ -16,6 +21,8 @@ def relevant(record: Record, values: Sequence[str]) -> tuple[str, ...]:
 
     Name servers rotate their records: the order they came in says nothing.
     """
+    if len(values) == 1 and values[0] == as_published(record):
+        return (values[0],)  # as nearly always
     match record.purpose:
         case Purpose.SPF if record.type is RecordType.TXT:
             concerned = [value for value in values if spf.is_record(bare(value))]
@@ -30,11 +37,13 @@ def relevant(record: Record, values: Sequence[str]) -> tuple[str, ...]:
 
 def satisfies(record: Record, values: Sequence[str]) -> bool:
     """Whether the values at a name are what a record asks for."""
+    if len(values) == 1 and values[0] == as_published(record):
+        return True  # as nearly always
     match record.purpose:
         case Purpose.DKIM:
             return {_host(value) for value in values} == {_host(record.value)}
         case Purpose.SPF if record.type is RecordType.MX:
-            return {exchanger(value) for value in values} == {(str(record.priority), _host(record.value))}
+            return {exchanger(value) for value in values} == {exchanger(as_published(record))}
         case Purpose.SPF:
             return _is_spf_met(record, spf.records_in(values))
         case Purpose.DMARC:
@@ -50,6 +59,14 @@ def exchanger(value: str) -> tuple[str, str]:
     """Return preference and host of an MX value `PREFERENCE EXCHANGER`."""
     preference, _, host = value.partition(" ")
     return preference, _host(host)
+
+
+def unquoted(record: Record, value: str) -> str:
+    """Return a value at a record's name without what people paste around it."""
+    if record.type is not RecordType.MX:
+        return bare(value)
+    preference, _, host = value.partition(" ")
+    return f"{preference} {bare(host)}"
 
 
 def bare(value: str) -> str:

@@ -71,6 +71,11 @@ def organisational(name: str) -> str:
     return _SUFFIXES.privatesuffix(name) or name
 
 
+def registered(name: str) -> str:
+    """Return the domain that was registered for a canonical name: registries alone count as suffixes."""
+    return _registries().privatesuffix(name) or name
+
+
 def is_organisational(name: str) -> bool:
     """Whether a canonical name is an organisational domain itself."""
     return organisational(name) == name
@@ -101,6 +106,12 @@ def email_problem(text: str) -> str | None:
             f'and . _ + - before the @ and A-labels after it, and is "{_quoted(text)}"'
         )
     return None
+
+
+# Read when first needed, which is for the few domains that do not exist.
+@functools.cache
+def _registries() -> PublicSuffixList:
+    return PublicSuffixList(only_icann=True)
 
 
 # Nearly every call names a domain, mostly one of the busy ones; finding its

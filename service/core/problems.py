@@ -1,50 +1,32 @@
 """What is wrong with a record that is not as it should be, and how to mend it.
 
 A problem is one explainer: a function from a case to an explanation, or None
-where it is another problem. They are tried in the order of `_EXPLAINERS`.
+where it is another problem. They are tried in the order of `_PROBLEMS`, where
+each stands with the questions, if any, that it needs answered besides.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from service.core import dmarc, matching, names, quoting, spf
-from service.core.answers import Answer, Answers, Outcome, Question, RecordType
+from service.core import dmarc, matching, names, spf
+from service.core.answers import Answer, Outcome, Question, RecordType
+from service.core.case import Case, listed, observed, shown
+from service.core.domain import Domain
 from service.core.records import Finding, Problem, Purpose, Record, RecordState
 
-_MOST_OBSERVED = 10
-_LONGEST_OBSERVED = 255
 _OTHER_TYPES: Mapping[RecordType, tuple[RecordType, ...]] = {
-    RecordType.CNAME: (RecordType.TXT, RecordType.A),
-    RecordType.MX: (RecordType.CNAME,),
+    RecordType.CNAME: (RecordType.TXT,),
+    RecordType.MX: (RecordType.CNAME, RecordType.TXT),
     RecordType.TXT: (RecordType.CNAME,),
 }
-_ABSENT = {Problem.NOT_PUBLISHED, Problem.DOUBLED_ZONE_NAME}
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A record, and a definite answer that does not satisfy it."""
-
-    record: Record
-    answer: Answer
-    answers: Mapping[Question, Answers]
-    """Everything that was asked, follow-ups among it."""
-
-    @property
-    def name(self) -> str:
-        """Where the answer was looked for: for DMARC not always the record's name."""
-        return self.answer.question.name
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """What was found that concerns the record, in order."""
-        return matching.relevant(self.record, self.answer.values)
-
-    def found(self, question: Question) -> tuple[str, ...]:
-        """Return what any server has for a follow-up question, in order."""
-        asked = self.answers.get(question)
-        return tuple(sorted({value for each in (asked.by_server if asked else ()) for value in each.values}))
+_ADDRESSES = (RecordType.A, RecordType.AAAA)
+_ABSENT = {
+    Problem.NOT_PUBLISHED,
+    Problem.DOUBLED_ZONE_NAME,
+    Problem.WRONG_PLACE,
+    Problem.DOMAIN_NOT_FOUND,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +37,19 @@ class _Explanation:
     """What to show in place of the values found at the name."""
 
 
+def _nothing(_case: Case) -> Iterable[Question]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    explain: Callable[[Case], _Explanation | None]
+    asks: Callable[[Case], Iterable[Question]] = _nothing
+
+
 def explain(case: Case) -> Finding:
     """Return the finding of a record that a server definitely does not have right."""
-    explanation = next(found for explainer in _EXPLAINERS if (found := explainer(case)))
+    explanation = next(found for problem in _PROBLEMS if (found := problem.explain(case)))
     absent = explanation.problem in _ABSENT
     return Finding(
         state=RecordState.MISSING if absent else RecordState.MISMATCH,
@@ -71,70 +63,56 @@ def explain(case: Case) -> Finding:
 def explain_split(case: Case) -> Finding:
     """Return the finding of a record that only some name servers have right."""
     server = case.answer.server or "one of them"
+    zone = case.answer.zone or names.organisational(case.name)
     return replace(
         explain(case),
         hint=f"Not all name servers have the record yet, {server} does not: wait, and if this lasts "
-        f"have {_zone(case.answer)} copied to all of them",
+        f"have {zone} copied to all of them",
     )
 
 
-def explain_unknown(answers: Answers) -> Finding:
-    """Return the finding where no server gave a definite answer: the most telling one."""
-    answer = min(answers.by_server, key=lambda each: (_MOST_TELLING.index(each.outcome), each.server))
-    zone = _zone(answer)
-    server = answer.server or f"A name server of {zone}"
-    match answer.outcome:
-        case Outcome.DNSSEC_BOGUS:
-            hint = (
-                f"Ask the DNS provider of {zone} to sign it again, or the registrar to correct its DS record"
-            )
-        case Outcome.LAME_DELEGATION:
-            hint = f"Ask the registrar of {zone} to correct its NS records: {server} does not serve it"
-        case Outcome.REFUSED:
-            hint = (
-                f"Ask the DNS provider of {zone} why its queries are refused: {server} does not answer for it"
-            )
-        case Outcome.SERVER_FAILURE:
-            hint = f"Tell the DNS provider of {zone}, if this lasts, that queries fail (SERVFAIL): {server}"
-        case Outcome.TIMEOUT:
-            hint = f"Tell the DNS provider of {zone}, if this lasts, that queries get no answer: {server}"
-        case Outcome.FOUND | Outcome.NODATA | Outcome.NXDOMAIN:
-            raise ValueError(answers)
-        case _:
-            assert_never(answer.outcome)
-    return Finding(
-        state=RecordState.UNKNOWN, problem=Problem(answer.outcome), hint=hint, server=answer.server
-    )
+def follow_ups(case: Case) -> Iterator[Question]:
+    """Yield what to ask to explain a record: only what could change the explanation."""
+    for problem in _PROBLEMS:
+        for question in problem.asks(case):
+            if len(question.name) <= names.LONGEST_HOST:
+                yield question
+        if problem.explain(case):
+            break
 
 
-def follow_ups(record: Record, zone: str) -> tuple[Question, ...]:
-    """Return what to ask to explain a record that does not stand at its name."""
-    doubled = _doubled(record, zone)
-    others = (Question(record.name, other) for other in _OTHER_TYPES[record.type])
-    return (*((doubled,) if len(doubled.name) <= names.LONGEST_HOST else ()), *others)
+def is_unregistered(case: Case) -> bool:
+    """Whether the registry does not know the domain: then there is nothing more to ask."""
+    # One answer is not enough: it may be that about the target of an alias.
+    told = (case.answers.get(Question(record.name, record.type)) for record in case.domain.records)
+    definite = (each for asked in told if asked for each in asked.by_server if each.outcome.is_definite)
+    return all(_is_unknown_to_registry(case.domain, answer) for answer in (case.answer, *definite))
 
 
-def zone_of(record: Record, answer: Answer) -> str:
-    """Return the zone that a record belongs in: the one told, or the organisational domain."""
-    told = answer.zone
+def _domain_not_found(case: Case) -> _Explanation | None:
+    if not is_unregistered(case):
+        return None
+    domain, registry = names.registered(case.domain.name), case.answer.zone
+    hint = f"Register {domain}, or correct the name: it does not exist according to {registry}"
+    return _Explanation(Problem.DOMAIN_NOT_FOUND, hint)
+
+
+def _is_unknown_to_registry(domain: Domain, answer: Answer) -> bool:
     return (
-        told if record.name == told or record.name.endswith(f".{told}") else names.organisational(record.name)
+        answer.outcome is Outcome.NXDOMAIN
+        and bool(answer.zone)
+        and names.registered(domain.name).endswith(f".{answer.zone}")
     )
-
-
-def observed(values: Sequence[str]) -> tuple[str, ...]:
-    """Return values fit to be shown: few, short and printable."""
-    return tuple(quoting.escaped(value, _LONGEST_OBSERVED) for value in values[:_MOST_OBSERVED])
 
 
 def _quoted_value(case: Case) -> _Explanation | None:
-    stripped = [matching.bare(value) for value in case.values]
+    stripped = [matching.unquoted(case.record, value) for value in case.values]
     if not matching.satisfies(case.record, stripped):
         return None
     changed = [new for new, old in zip(stripped, case.values, strict=True) if new != old]
     hint = (
         f"Remove the quotes, or the URL around it, from the value at {case.name}: "
-        f"enter it as {_all_shown(changed)}"
+        f"enter it as {listed(changed)}"
     )
     return _Explanation(Problem.QUOTED_VALUE, hint)
 
@@ -153,7 +131,7 @@ def _several_dmarc(case: Case, found: Sequence[str]) -> _Explanation | None:
     if len(found) < 2:  # noqa: PLR2004 - several
         return None
     hint = (
-        f"Keep {_shown(max(found, key=dmarc.strictness))} and remove the other DMARC records at {case.name}: "
+        f"Keep {shown(max(found, key=dmarc.strictness))} and remove the other DMARC records at {case.name}: "
         "receivers ignore them all while there are several"
     )
     return _Explanation(Problem.MULTIPLE_RECORDS, hint)
@@ -162,7 +140,7 @@ def _several_dmarc(case: Case, found: Sequence[str]) -> _Explanation | None:
 def _several_spf(case: Case, found: Sequence[str]) -> _Explanation | None:
     if len(found) < 2:  # noqa: PLR2004 - several
         return None
-    whole = _shown(spf.merged([*found, case.record.value]))
+    whole = shown(spf.merged([*found, case.record.value]))
     hint = f"Replace the {len(found)} SPF records at {case.name} with a single one: {whole}"
     return _Explanation(Problem.MULTIPLE_RECORDS, hint)
 
@@ -172,13 +150,13 @@ def _invalid_syntax(case: Case) -> _Explanation | None:
         case Record(purpose=Purpose.DMARC):
             parsed = map(dmarc.parse, dmarc.records_in(case.values) or case.values)
             wrong = [
-                f"the tag {_shown(bad.tag)} {bad.problem}"
+                f"the tag {shown(bad.tag)} {bad.problem}"
                 for bad in parsed
                 if isinstance(bad, dmarc.InvalidTag)
             ]
         case Record(purpose=Purpose.SPF, type=RecordType.TXT):
             terms = map(spf.invalid_term, spf.records_in(case.values))
-            wrong = [f"{_shown(term)} is no valid term of SPF" for term in terms if term is not None]
+            wrong = [f"{shown(term)} is no valid term of SPF" for term in terms if term is not None]
         case _:
             return None
     if not wrong:
@@ -188,14 +166,16 @@ def _invalid_syntax(case: Case) -> _Explanation | None:
 
 
 def _extra_mx(case: Case) -> _Explanation | None:
-    if case.record.type is not RecordType.MX:
+    if case.record.type is not RecordType.MX or len(case.values) == 1:
         return None
-    extra = [value for value in case.values if not matching.satisfies(case.record, [value])]
-    if len(extra) == len(case.values):
+    wanted = matching.exchanger(matching.as_published(case.record))
+    found = [matching.exchanger(value) for value in case.values]
+    if wanted[1] not in {host for _, host in found}:
         return None
+    extra = [value for value, exchanger in zip(case.values, found, strict=True) if exchanger != wanted]
     hint = (
-        f"Remove the other MX records at {case.name}, {_all_shown(extra)}: "
-        f"only {_wanted(case.record)} may stand there"
+        f"Remove the other MX records at {case.name}, {listed(extra)}: "
+        f"only {matching.as_published(case.record)} may stand there"
     )
     return _Explanation(Problem.EXTRA_MX, hint)
 
@@ -208,7 +188,7 @@ def _wrong_priority(case: Case) -> _Explanation | None:
         return None
     hint = (
         f"Change the priority of the MX record at {case.name} "
-        f"from {_shown(preference)} to {case.record.priority}"
+        f"from {shown(preference)} to {case.record.priority}"
     )
     return _Explanation(Problem.WRONG_PRIORITY, hint)
 
@@ -216,11 +196,11 @@ def _wrong_priority(case: Case) -> _Explanation | None:
 def _wrong_value(case: Case) -> _Explanation | None:
     if not case.values:
         return None
-    found, wanted = _all_shown(case.values), _wanted(case.record)
+    found, wanted = listed(case.values), matching.as_published(case.record)
     match case.record.purpose:
         case Purpose.SPF if case.record.type is RecordType.TXT:
             added = " and ".join(f"include:{domain}" for domain in spf.included(case.record.value))
-            whole = _shown(spf.merged([*map(matching.bare, case.values), case.record.value]))
+            whole = shown(spf.merged([*map(matching.bare, case.values), case.record.value]))
             hint = f"Add {added} before the all of the SPF record at {case.name}, so that it reads {whole}"
         case Purpose.SPF:
             hint = (
@@ -237,75 +217,138 @@ def _wrong_value(case: Case) -> _Explanation | None:
 
 
 def _doubled_zone_name(case: Case) -> _Explanation | None:
-    zone = zone_of(case.record, case.answer)
-    doubled = case.found(_doubled(case.record, zone))
+    doubled = case.found(case.doubled())
     if not matching.satisfies(case.record, doubled):
         return None
-    host = case.record.name.removesuffix(zone).removesuffix(".") or "@"
-    return _Explanation(
-        Problem.DOUBLED_ZONE_NAME, f"Your DNS panel appends {zone}: enter only {host}", doubled
-    )
+    panel = case.provider.name if case.provider else "Your DNS panel"
+    hint = f"{panel} appends {case.zone}: enter only {case.host}"
+    return _Explanation(Problem.DOUBLED_ZONE_NAME, hint, doubled)
+
+
+def _ask_doubled(case: Case) -> Iterable[Question]:
+    return (case.doubled(),)
+
+
+def _wrong_place(case: Case) -> _Explanation | None:
+    for place in _ask_places(case):
+        if misplaced := tuple(filter(dmarc.resembles, case.found(place))):
+            hint = f"Move {listed(misplaced)} from {place.name} to _dmarc.{place.name}"
+            return _Explanation(Problem.WRONG_PLACE, hint, misplaced)
+    return None
+
+
+def _ask_places(case: Case) -> Iterable[Question]:
+    if case.record.purpose is not Purpose.DMARC:
+        return ()
+    places = dict.fromkeys((case.domain.name, names.organisational(case.domain.name)))
+    return (Question(place, RecordType.TXT) for place in places)
+
+
+def _wildcard(case: Case) -> _Explanation | None:
+    for beside in _ask_beside(case):
+        found = _concerning(case, case.here(beside.type))
+        if found and found == _concerning(case, beside):
+            hint = (
+                f"Add {_described(case.record)} at {case.name} {_with_value(case.record)}: "
+                f"what answers there, {listed(found)}, is a wildcard record"
+            )
+            return _Explanation(Problem.WILDCARD, hint, found)
+    return None
+
+
+def _ask_beside(case: Case) -> Iterable[Question]:
+    # No wildcard stands for a zone's own name, nor for one that does not exist (RFC 4592).
+    if case.name == case.answer.zone or case.answer.outcome is Outcome.NXDOMAIN:
+        return ()
+    record_type = case.record.type
+    types = (record_type,) if case.values else _OTHER_TYPES[record_type] + _proxying(case)
+    return map(case.beside, types)
+
+
+def _concerning(case: Case, question: Question) -> tuple[str, ...]:
+    found = case.found(question)
+    return matching.relevant(case.record, found) if question.type is case.record.type else found
 
 
 def _wrong_type(case: Case) -> _Explanation | None:
     record = case.record
-    for other in _OTHER_TYPES[record.type]:
-        if found := case.found(Question(record.name, other)):
+    for question in _ask_other_types(case):
+        other, found = question.type, case.found(question)
+        if other is RecordType.TXT and record.type is RecordType.MX:
+            # Other texts stand rightly where mail is received.
+            found = tuple(value for value in found if record.value in value.lower())
+        if found:
             hint = (
-                f"Publish {record.name} as {_with_article(record.type)} record "
-                f"with the value {_wanted(record)}: "
-                f"{_with_article(other)} record, {_all_shown(found)}, answers there instead"
+                f"Publish {case.name} as {_described(record)} {_with_value(record)}: "
+                f"a {other} record, {listed(found)}, answers there instead"
             )
             return _Explanation(Problem.WRONG_TYPE, hint, tuple(f"{other} {value}" for value in found))
     return None
 
 
+def _ask_other_types(case: Case) -> Iterable[Question]:
+    others = _OTHER_TYPES[case.record.type]
+    if case.answer.outcome is Outcome.NXDOMAIN:
+        # Nothing else stands at the name then (RFC 8020), but an alias may whose
+        # target does not exist (RFC 2308, section 2.1).
+        others = tuple(other for other in others if other is RecordType.CNAME)
+    return map(case.here, others)
+
+
+def _proxied(case: Case) -> _Explanation | None:
+    found = [
+        f"{question.type} {value}" for question in _ask_addresses(case) for value in case.found(question)
+    ]
+    if not found:
+        return None
+    provider = case.provider
+    switch = (
+        f"in {provider.name}, {provider.proxy_switch}"
+        if provider and provider.proxy_switch
+        else 'set it to "DNS only" in your DNS panel'
+    )
+    hint = f"Switch the proxy of {case.name} off, so that it answers with {case.record.value}: {switch}"
+    return _Explanation(Problem.PROXIED, hint, tuple(found))
+
+
+def _ask_addresses(case: Case) -> Iterable[Question]:
+    return map(case.here, _proxying(case))
+
+
+def _proxying(case: Case) -> tuple[RecordType, ...]:
+    """Return the types that a proxy answers with in place of a record that is missing."""
+    is_possible = case.record.type is RecordType.CNAME and case.answer.outcome is Outcome.NODATA
+    return _ADDRESSES if is_possible else ()
+
+
 def _not_published(case: Case) -> _Explanation:
-    record = case.record
-    hint = f"Add {_with_article(record.type)} record at {record.name} with the value {_wanted(record)}"
+    record, provider = case.record, case.provider
+    hint = f"Add {_described(record)} at {record.name} {_with_value(record)}"
+    if provider and provider.appends_zone:
+        hint += f": enter {case.host} as its name, since {provider.name} appends {case.zone}"
     return _Explanation(Problem.NOT_PUBLISHED, hint)
 
 
-_EXPLAINERS: tuple[Callable[[Case], _Explanation | None], ...] = (
-    _quoted_value,
-    _multiple_records,
-    _invalid_syntax,
-    _extra_mx,
-    _wrong_priority,
-    _wrong_value,
-    _doubled_zone_name,
-    _wrong_type,
-    _not_published,
-)
-
-_MOST_TELLING = (
-    Outcome.DNSSEC_BOGUS,
-    Outcome.LAME_DELEGATION,
-    Outcome.REFUSED,
-    Outcome.SERVER_FAILURE,
-    Outcome.TIMEOUT,
+_PROBLEMS = (
+    _Problem(_domain_not_found),
+    _Problem(_quoted_value),
+    _Problem(_multiple_records),
+    _Problem(_invalid_syntax),
+    _Problem(_doubled_zone_name, asks=_ask_doubled),
+    _Problem(_wrong_place, asks=_ask_places),
+    _Problem(_wildcard, asks=_ask_beside),
+    _Problem(_extra_mx),
+    _Problem(_wrong_priority),
+    _Problem(_wrong_value),
+    _Problem(_wrong_type, asks=_ask_other_types),
+    _Problem(_proxied, asks=_ask_addresses),
+    _Problem(_not_published),
 )
 
 
-def _doubled(record: Record, zone: str) -> Question:
-    return Question(f"{record.name}.{zone}", record.type)
+def _described(record: Record) -> str:
+    return f"{'an' if record.type is RecordType.MX else 'a'} {record.type} record"
 
 
-def _zone(answer: Answer) -> str:
-    return answer.zone or names.organisational(answer.question.name)
-
-
-def _wanted(record: Record) -> str:
-    return f"{record.priority} {record.value}" if record.type is RecordType.MX else record.value
-
-
-def _with_article(record_type: RecordType) -> str:
-    return f"{'an' if record_type in {RecordType.MX, RecordType.A} else 'a'} {record_type}"
-
-
-def _shown(value: str) -> str:
-    return quoting.escaped(value, _LONGEST_OBSERVED)
-
-
-def _all_shown(values: Sequence[str]) -> str:
-    return ", ".join(observed(values))
+def _with_value(record: Record) -> str:
+    return f"with the value {matching.as_published(record)}"

@@ -13,7 +13,9 @@ from tests.unit.core import zones
 OWN = Question("_dmarc.a.b.example.com", RecordType.TXT)
 MIDDLE = Question("_dmarc.b.example.com", RecordType.TXT)
 TOP = Question("_dmarc.example.com", RecordType.TXT)
+ABOVE = dmarc.questions_above("a.b.example.com")
 VALID = ("v=DMARC1; p=none",)
+SUFFIX = ("v=DMARC1; p=reject; psd=y",)
 
 
 @pytest.mark.parametrize(
@@ -24,10 +26,12 @@ VALID = ("v=DMARC1; p=none",)
         ("v = DMARC1 ;p= Reject;", DmarcPolicy.REJECT, ""),
         ("v=DMARC1; rua=mailto:a@b.com; p=quarantine", DmarcPolicy.QUARANTINE, "mailto:a@b.com"),
         ("v=DMARC1; p=none; pct=abc; x=1; adkim=q", DmarcPolicy.NONE, ""),
+        ("v=DMARC1; p=reject; t=y; sp=none; np=REJECT; psd=x", DmarcPolicy.REJECT, ""),
+        ("v=DMARC1; p=none; mailto:a@b.com; x_1=y", DmarcPolicy.NONE, ""),
     ],
 )
 def test_a_valid_record(text: str, policy: DmarcPolicy, reports_to: str) -> None:
-    """Tags come in any order after the version; a missing policy is none; unknown tags are ignored."""
+    """Tags come in any order; a missing policy is none; unknown tags and stray texts are ignored."""
     assert dmarc.parse(text) == Policy(policy, reports_to)
 
 
@@ -45,7 +49,9 @@ def test_a_valid_record(text: str, policy: DmarcPolicy, reports_to: str) -> None
         ("v=DMARC1; np=x", "np"),
         ("v=DMARC1; p=none; p=reject", "p"),
         ("v=DMARC1; p none", "p none"),
-        ("v=DMARC1; p=none; mailto:a@b.com", "mailto:a@b.com"),
+        ("v=DMARC1; mailto:a@b.com", "mailto:a@b.com"),
+        ("v=DMARC1; p=x; rua=mailto:a@b.com", "p"),
+        ("V=DMARC1; p=none", "v"),
     ],
 )
 def test_the_wrong_tag_is_named(text: str, tag: str) -> None:
@@ -78,11 +84,20 @@ def test_a_walk_has_at_most_eight_queries() -> None:
     assert asked[:2] == [f"_dmarc.{'x.' * 20}example.com", f"_dmarc.{'x.' * 5}example.com"]
     assert asked[-1] == "_dmarc.example.com"
     assert len(asked) == 7
+    assert [question.name for question in dmarc.questions_above(f"{'x.' * 20}example.com")] == ["_dmarc.com"]
+
+
+def test_the_rest_of_the_walk_goes_up_to_the_top() -> None:
+    """As far as suffixes that may have a policy for those below them."""
+    assert dmarc.questions_above("mail.example.co.uk") == (
+        Question("_dmarc.co.uk", RecordType.TXT),
+        Question("_dmarc.uk", RecordType.TXT),
+    )
 
 
 def discovered(zone: zones.Zone) -> list[Question]:
     """Return the questions whose answers decided, in a zone."""
-    told = zones.answers((OWN, MIDDLE, TOP), zone)
+    told = zones.answers((OWN, MIDDLE, TOP, *(ABOVE if ABOVE[0] in zone else ())), zone)
     return [each.question for each in dmarc.discover("a.b.example.com", told)]
 
 
@@ -94,7 +109,29 @@ def test_the_domains_own_record_applies_first() -> None:
 def test_else_the_record_with_the_fewest_labels_applies() -> None:
     """The organisational domain comes before what lies between."""
     assert discovered({MIDDLE: VALID, TOP: VALID}) == [OWN, TOP]
-    assert discovered({MIDDLE: VALID}) == [OWN, TOP, MIDDLE]
+    assert discovered({MIDDLE: VALID}) == [OWN, MIDDLE]
+
+
+def test_a_domain_may_declare_itself_the_organisation() -> None:
+    """Its record applies then, whatever there is above it."""
+    assert discovered({MIDDLE: ("v=DMARC1; psd=n",), TOP: VALID}) == [OWN, MIDDLE]
+
+
+def test_below_a_suffix_is_the_organisation() -> None:
+    """Its record applies, or where it has none that of the suffix."""
+    assert discovered({MIDDLE: VALID, TOP: SUFFIX}) == [OWN, MIDDLE]
+    assert discovered({TOP: SUFFIX}) == [OWN, TOP]
+    assert discovered({MIDDLE: SUFFIX, TOP: VALID}) == [OWN, MIDDLE]
+
+
+def test_above_the_organisation_only_what_is_valid_applies() -> None:
+    """And only where nothing does below."""
+    assert discovered({ABOVE[0]: SUFFIX}) == [OWN, MIDDLE, TOP, *ABOVE]
+    assert discovered({ABOVE[0]: VALID}) == [OWN, MIDDLE, TOP, *ABOVE]
+    assert discovered({TOP: VALID, ABOVE[0]: SUFFIX}) == [OWN, TOP]
+    assert discovered({TOP: ("v=DMARC1; p=x",), ABOVE[0]: SUFFIX}) == [OWN, TOP]
+    assert discovered({ABOVE[0]: ("v=DMARC1; p=x",)})[-1] == TOP
+    assert discovered({ABOVE[0]: VALID * 2})[-1] == TOP
 
 
 def test_several_records_at_a_name_are_all_discarded() -> None:
@@ -114,11 +151,15 @@ def test_where_nothing_applies_the_failed_attempt_decides() -> None:
     assert discovered({OWN: ("v=dmarc1; p=none",)})[-1] == OWN
 
 
-def test_a_name_that_nobody_could_tell_about_ends_the_search() -> None:
-    """A record beyond it may not be the one that applies."""
+def test_a_name_that_nobody_could_tell_about_may_have_the_record() -> None:
+    """The domain's own comes first; of the others, what is known applies."""
     told = dict(zones.answers((OWN, MIDDLE, TOP), {TOP: VALID}))
     told[OWN] = Answers(OWN, (zones.failure(OWN, Outcome.TIMEOUT),))
     assert [each.question for each in dmarc.discover("a.b.example.com", told)] == [OWN]
+    told = {**zones.answers((OWN, TOP), {TOP: VALID}), MIDDLE: Answers(MIDDLE, ())}
+    assert [each.question for each in dmarc.discover("a.b.example.com", told)] == [OWN, TOP]
+    told |= zones.answers([TOP], {})
+    assert [each.question for each in dmarc.discover("a.b.example.com", told)] == [OWN, TOP, MIDDLE]
 
 
 @given(st.text() | st.text("vDMARC1=; pnoe\t").map("v=DMARC1;".__add__))

@@ -111,6 +111,14 @@ def test_a_refusal_quotes_little(text: str) -> None:
     assert said.isprintable()
 
 
+def test_the_registered_domain_is_below_a_registry() -> None:
+    """Whatever suffixes the owner of that domain has made."""
+    assert names.registered("a.b.example.co.uk") == "example.co.uk"
+    assert names.registered("a.foo.github.io") == "github.io"
+    assert names.registered("mail.gone.example") == "gone.example"
+    assert names.registered("co.uk") == "co.uk"
+
+
 def test_the_organisation_is_below_the_public_suffix() -> None:
     """Private suffixes count: their customers are organisations of their own."""
     assert names.organisational("a.b.example.co.uk") == "example.co.uk"

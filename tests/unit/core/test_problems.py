@@ -2,8 +2,9 @@
 
 import pytest
 
-from service.core import verdict
+from service.core import matching, verdict
 from service.core.answers import Answers, Outcome, Question, RecordType
+from service.core.case import Case
 from service.core.domain import Domain
 from service.core.records import Finding, Problem, Purpose, RecordState
 from tests.unit.core import zones
@@ -19,16 +20,35 @@ def question(record: int) -> Question:
 
 
 def finding(
-    record: int, *values: str, domain: Domain = DOMAIN, elsewhere: zones.Zone | None = None
+    record: int,
+    *values: str,
+    domain: Domain = DOMAIN,
+    elsewhere: zones.Zone | None = None,
+    at: str = "example.com",
+    servers: str = "ns{0}.example.com (192.0.2.{0})",
 ) -> Finding:
     """Return what is found of one record with these values, where all others are right."""
-    zone = zones.published(domain.records) | (elsewhere or {})
-    del zone[question(record)]
+    wanted = domain.records[record]
+    zone = zones.published(domain.records)
+    del zone[Question(wanted.name, wanted.type)]
+    zone |= elsewhere or {}
     if values:
-        zone[question(record)] = values
-    told = zones.answers(verdict.questions(domain), zone)
-    told = {**told, **zones.answers(verdict.diagnose(domain, told), zone)}
+        zone[Question(wanted.name, wanted.type)] = values
+    told = zones.answers(verdict.questions(domain), zone, at=at, servers=servers)
+    told = {**told, **zones.answers(verdict.diagnose(domain, told), zone, at=at, servers=servers)}
     return verdict.judge(domain, told).records[record].finding
+
+
+def sibling(record: int, other: RecordType) -> Question:
+    """Return the question for a type at the name that only a wildcard can answer for."""
+    wanted = question(record)
+    case = Case(DOMAIN, DOMAIN.records[record], zones.answer(wanted, {}), {})
+    return case.beside(other)
+
+
+def _at(here: Question) -> zones.Zone:
+    """Return what makes a name exist, as one does that a wildcard stands for."""
+    return {Question(f"x.{here.name}", RecordType.TXT): ("x",)}
 
 
 def assert_problem(
@@ -95,13 +115,77 @@ def test_other_texts_do_not_publish_spf_or_dmarc() -> None:
         assert (found.problem, found.observed) == (Problem.NOT_PUBLISHED, ())
 
 
-def test_doubled_zone_name() -> None:
-    """A panel that appends the zone is to be given only the host part."""
-    doubled = Question("aaa._domainkey.mail.example.com.example.com", RecordType.CNAME)
-    found = finding(DKIM, elsewhere={doubled: ("aaa.dkim.amazonses.com",)})
-    hint = "Your DNS panel appends example.com: enter only aaa._domainkey.mail"
+def test_the_host_part_is_printed_where_the_panel_is_known_to_append_the_zone() -> None:
+    """Whoever enters the full name there publishes it at a doubled one."""
+    found = finding(DKIM, servers="amy.ns.cloudflare.com (192.0.2.{0})")
+    assert found.hint == (
+        "Add a CNAME record at aaa._domainkey.mail.example.com with the value aaa.dkim.amazonses.com: "
+        "enter aaa._domainkey.mail as its name, since Cloudflare appends example.com"
+    )
+    assert "enter" not in finding(DKIM, servers="a1-1.akam.net (192.0.2.{0})").hint
+
+
+@pytest.mark.parametrize(
+    ("zone", "host"),
+    [
+        ("example.com", "aaa._domainkey.mail"),
+        ("mail.example.com", "aaa._domainkey"),
+        ("_domainkey.mail.example.com", "aaa"),
+        ("aaa._domainkey.mail.example.com", "@"),
+        ("other.example", "aaa._domainkey.mail"),
+    ],
+)
+def test_doubled_zone_name(zone: str, host: str) -> None:
+    """A panel that appends the zone is to be given only the part before it."""
+    told = zone if zone != "other.example" else "example.com"
+    doubled = Question(f"aaa._domainkey.mail.example.com.{told}", RecordType.CNAME)
+    found = finding(DKIM, elsewhere={doubled: ("aaa.dkim.amazonses.com",)}, at=zone)
+    hint = f"Your DNS panel appends {told}: enter only {host}"
     assert_problem(found, Problem.DOUBLED_ZONE_NAME, hint, state=RecordState.MISSING)
     assert found.observed == ("aaa.dkim.amazonses.com",)
+
+
+def test_a_name_that_only_others_stand_below_is_not_published() -> None:
+    """It exists, without records of its own (RFC 8020): nothing is wrong but that they are missing."""
+    zone = zones.published(DOMAIN.records[:3])
+    told = zones.answers(verdict.questions(DOMAIN), zone)
+    assert told[question(MX)].by_server[0].outcome is Outcome.NODATA
+    told = {**told, **zones.answers(verdict.diagnose(DOMAIN, told), zone)}
+    judged = verdict.judge(DOMAIN, told).records
+    assert {judged[record].finding.problem for record in (MX, SPF)} == {Problem.NOT_PUBLISHED}
+
+
+@pytest.mark.parametrize(
+    "name", ["xn--bcher-kva.xn--fiqs8s", ".".join(["a" * 49, "b" * 49, "c" * 49, "d" * 49, "com"])]
+)
+def test_names_in_other_scripts_and_the_longest_ones(name: str) -> None:
+    """A name is printed as it is to be entered, and no question is longer than a name can be."""
+    domain = zones.domain(name)
+    here = {Question(record.name, RecordType.A): ("192.0.2.9",) for record in domain.records}
+    for number, record in enumerate(domain.records):
+        missing = finding(number, domain=domain, at=name)
+        assert missing.hint.startswith(f"Add {'an' if number == MX else 'a'} {record.type} record at ")
+        assert f" at {record.name} " in missing.hint
+        finding(number, domain=domain, elsewhere=here, at=name)
+        finding(number, "x", domain=domain, elsewhere=here, at=name)
+    proxied = finding(DKIM, domain=domain, elsewhere=here, at=name)
+    assert (proxied.problem, domain.records[DKIM].name in proxied.hint) == (Problem.PROXIED, True)
+
+
+def test_doubled_beside_a_wildcard() -> None:
+    """Whatever answers at the name: the value stands where the panel has put it."""
+    doubled = Question("aaa._domainkey.mail.example.com.example.com", RecordType.CNAME)
+    parked = ("parking.example.net",)
+    elsewhere = {doubled: ("aaa.dkim.amazonses.com",), sibling(DKIM, RecordType.CNAME): parked}
+    assert finding(DKIM, *parked, elsewhere=elsewhere).problem is Problem.DOUBLED_ZONE_NAME
+
+
+def test_the_panel_that_appends_the_zone_is_named() -> None:
+    """Where its name servers tell whose it is."""
+    doubled = Question("mail.example.com.example.com", RecordType.MX)
+    elsewhere = {doubled: ("10 feedback-smtp.eu-west-1.amazonses.com",)}
+    found = finding(MX, elsewhere=elsewhere, servers="ns5{0}.domaincontrol.com (192.0.2.{0})")
+    assert found.hint == "GoDaddy appends example.com: enter only mail"
 
 
 def test_a_wildcard_at_the_doubled_name_is_no_doubling() -> None:
@@ -123,12 +207,13 @@ def test_a_wildcard_at_the_doubled_name_is_no_doubling() -> None:
             ),
         ),
         (
-            DKIM,
-            RecordType.A,
-            "192.0.2.9",
+            MX,
+            RecordType.TXT,
+            "10 Feedback-SMTP.eu-west-1.amazonses.com.",
             (
-                "Publish aaa._domainkey.mail.example.com as a CNAME record with the value "
-                "aaa.dkim.amazonses.com: an A record, 192.0.2.9, answers there instead"
+                "Publish mail.example.com as an MX record with the value "
+                "10 feedback-smtp.eu-west-1.amazonses.com: "
+                "a TXT record, 10 Feedback-SMTP.eu-west-1.amazonses.com., answers there instead"
             ),
         ),
         (
@@ -158,6 +243,117 @@ def test_wrong_type(record: int, other: RecordType, value: str, hint: str) -> No
     found = finding(record, elsewhere={Question(question(record).name, other): (value,)})
     assert_problem(found, Problem.WRONG_TYPE, hint)
     assert found.observed == (f"{other} {value}",)
+
+
+def test_texts_where_mail_is_received_are_no_wrong_type() -> None:
+    """They stand there rightly."""
+    texts = {question(SPF): ("v=spf1 include:amazonses.com ~all", "x=1")}
+    assert finding(MX, elsewhere=texts).problem is Problem.NOT_PUBLISHED
+
+
+def test_an_alias_that_leads_nowhere_is_a_wrong_type() -> None:
+    """The text is sought at its target, which does not exist; the alias itself does."""
+    alias = Question("_dmarc.example.com", RecordType.CNAME)
+    told = dict(zones.answers(verdict.questions(DOMAIN), zones.published(DOMAIN.records)))
+    told |= zones.answers([question(DMARC)], {})
+    assert alias in verdict.diagnose(DOMAIN, told)
+    told |= zones.answers([alias], {alias: ("gone.example.net",)})
+    found = verdict.judge(DOMAIN, told).records[DMARC].finding
+    assert (found.problem, found.observed) == (Problem.WRONG_TYPE, ("CNAME gone.example.net",))
+
+
+def test_proxied() -> None:
+    """Addresses in place of the alias are a proxy's; where the switch is depends on the provider."""
+    name = question(DKIM).name
+    addresses = {
+        Question(name, RecordType.A): ("192.0.2.9",),
+        Question(name, RecordType.AAAA): ("2001:db8::9",),
+    }
+    found = finding(DKIM, elsewhere=addresses)
+    hint = f"Switch the proxy of {name} off, so that it answers with aaa.dkim.amazonses.com: "
+    assert_problem(found, Problem.PROXIED, f'{hint}set it to "DNS only" in your DNS panel')
+    assert found.observed == ("A 192.0.2.9", "AAAA 2001:db8::9")
+    assert finding(DKIM, elsewhere=addresses, servers="amy.ns.cloudflare.com (192.0.2.{0})").hint == (
+        f"{hint}in Cloudflare, edit it under DNS, Records and set its proxy status to "
+        '"DNS only" (the grey cloud)'
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "answering", "value"),
+    [
+        (DKIM, RecordType.CNAME, "parking.example.net"),
+        (DKIM, RecordType.A, "192.0.2.9"),
+        (MX, RecordType.MX, "10 mx.example.com"),
+        (SPF, RecordType.TXT, "v=spf1 mx -all"),
+        (DMARC, RecordType.CNAME, "parking.example.net"),
+    ],
+)
+def test_wildcard(record: int, answering: RecordType, value: str) -> None:
+    """What a sibling that nobody publishes answers with as well, the name has from a wildcard."""
+    here, wanted = Question(question(record).name, answering), DOMAIN.records[record]
+    found = finding(record, elsewhere={here: (value,), sibling(record, answering): (value,)} | _at(here))
+    hint = (
+        f"Add {'an' if record == MX else 'a'} {wanted.type} record at {wanted.name} with the value "
+        f"{matching.as_published(wanted)}: what answers there, {value}, is a wildcard record"
+    )
+    assert_problem(found, Problem.WILDCARD, hint)
+    assert found.observed == (value,)
+
+
+def test_a_wildcard_that_answers_otherwise_explains_nothing() -> None:
+    """The record has a value of its own then, which is wrong."""
+    elsewhere = {sibling(DKIM, RecordType.CNAME): ("parking.example.net",)}
+    assert finding(DKIM, "bbb.dkim.amazonses.com", elsewhere=elsewhere).problem is Problem.WRONG_VALUE
+
+
+def test_a_wildcard_that_serves_is_found() -> None:
+    """Nothing is wrong with it."""
+    right = "10 feedback-smtp.eu-west-1.amazonses.com"
+    assert finding(MX, right, elsewhere={sibling(MX, RecordType.MX): (right,)}).problem is None
+
+
+def test_a_zones_own_name_has_nothing_from_a_wildcard() -> None:
+    """What its sibling has is another zone's, even if it is the same."""
+    value = "10 mx.example.com"
+    found = finding(MX, value, elsewhere={sibling(MX, RecordType.MX): (value,)}, at="mail.example.com")
+    assert found.problem is Problem.WRONG_VALUE
+
+
+@pytest.mark.parametrize("place", ["example.com", "mail.example.com"])
+def test_wrong_place(place: str) -> None:
+    """A policy at the domain itself, or the organisation's, is read by nobody."""
+    text = "v=DMARC1; p=reject"
+    elsewhere = {Question(place, RecordType.TXT): ("v=spf1 -all", text)}
+    found = finding(DMARC, elsewhere=zones.published(DOMAIN.records[:5]) | elsewhere)
+    hint = f"Move {text} from {place} to _dmarc.{place}"
+    assert_problem(found, Problem.WRONG_PLACE, hint, state=RecordState.MISSING)
+    assert found.observed == (text,)
+
+
+def test_domain_not_found() -> None:
+    """The registry does not know the domain, and says so for each of its records."""
+    domain = zones.domain("mail.b\u00fccher.example".encode("idna").decode())
+    told = zones.answers(verdict.questions(domain), {}, at="example")
+    for record in verdict.judge(domain, told).records:
+        hint = "Register xn--bcher-kva.example, or correct the name: it does not exist according to example"
+        assert_problem(record.finding, Problem.DOMAIN_NOT_FOUND, hint, state=RecordState.MISSING)
+
+
+@pytest.mark.parametrize("zone", ["github.io", "io", "", "foo.github.io"])
+def test_a_private_suffix_is_no_registry(zone: str) -> None:
+    """A name may exist in the suffix's own zone, though its records do not yet."""
+    domain = zones.domain("foo.github.io")
+    told = zones.answers(verdict.questions(domain), {}, at=zone)
+    expected = Problem.DOMAIN_NOT_FOUND if zone == "io" else Problem.NOT_PUBLISHED
+    assert {record.finding.problem for record in verdict.judge(domain, told).records} == {expected}
+
+
+def test_an_alias_to_a_domain_that_does_not_exist_says_nothing_of_this_one() -> None:
+    """A recursive resolver tells the zone of the alias's target."""
+    told = dict(zones.answers(verdict.questions(DOMAIN), {}))
+    told |= zones.answers([question(DMARC)], {}, at="com")
+    assert verdict.judge(DOMAIN, told).records[DMARC].finding.problem is Problem.NOT_PUBLISHED
 
 
 @pytest.mark.parametrize(
@@ -220,6 +416,9 @@ def test_an_include_behind_all_is_a_wrong_value() -> None:
         (SPF, '"v=spf1 include:amazonses.com ~all"', "v=spf1 include:amazonses.com ~all"),
         (DMARC, "\u201cv=DMARC1; p=none\u201d", "v=DMARC1; p=none"),
         (OWNERSHIP, "'kraiter-verification=t0ken'", "kraiter-verification=t0ken"),
+        (OWNERSHIP, '\\"kraiter-verification=t0ken\\"', "kraiter-verification=t0ken"),
+        (DKIM, "http://aaa.dkim.amazonses.com", "aaa.dkim.amazonses.com"),
+        (MX, "10 'feedback-smtp.eu-west-1.amazonses.com/'", "10 feedback-smtp.eu-west-1.amazonses.com"),
     ],
 )
 def test_quoted_value(record: int, value: str, wanted: str) -> None:
@@ -281,6 +480,13 @@ def test_extra_mx() -> None:
         "only 10 feedback-smtp.eu-west-1.amazonses.com may stand there"
     )
     assert_problem(found, Problem.EXTRA_MX, hint)
+
+
+def test_the_right_mx_with_another_priority_among_others() -> None:
+    """All but the record asked for are to go."""
+    found = finding(MX, "20 mx.example.com", "5 feedback-smtp.eu-west-1.amazonses.com")
+    assert found.problem is Problem.EXTRA_MX
+    assert "20 mx.example.com, 5 feedback-smtp.eu-west-1.amazonses.com: only 10 feedback-smtp" in found.hint
 
 
 def test_wrong_priority() -> None:

@@ -2,15 +2,15 @@
 
 import pytest
 
-from service.core import records
+from service.core import matching, records
 from service.core.records import DmarcPolicy
-from tests.unit.core.zones import IDENTITY, as_text, domain
+from tests.unit.core.zones import IDENTITY, domain
 
 
 def table(name: str, challenge: str | None = None) -> list[tuple[str, str, str, str, bool]]:
     """Return a domain's records as the table of the documentation has them."""
     return [
-        (record.purpose, record.type, record.name, as_text(record), record.required)
+        (record.purpose, record.type, record.name, matching.as_published(record), record.required)
         for record in domain(name, challenge=challenge).records
     ]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core import answers as dns
-from service.core import names, verdict
+from service.core import matching, names, verdict
 from service.core.answers import Answer, Answers, Question, RecordType
 from service.core.records import Problem, Purpose, Record, RecordState
 from service.core.verdict import Outcome
@@ -153,17 +153,47 @@ def test_any_applicable_dmarc_record_will_do() -> None:
     assert judged.records[5].finding.observed == ("v=DMARC1; p=reject; x=y",)
 
 
-def test_only_what_is_definitely_missing_is_diagnosed() -> None:
-    """A missing record is looked for at its doubled name and among the other types."""
-    told = zones.answers(ASKED, without(ASKED[0]))
-    assert verdict.diagnose(DOMAIN, told) == (
+def test_only_what_is_definitely_wrong_is_diagnosed() -> None:
+    """Not what is found, unknown, or known to some servers only."""
+    assert verdict.diagnose(DOMAIN, zones.answers(ASKED, without(ASKED[0]))) == (
         Question("aaa._domainkey.mail.example.com.example.com", RecordType.CNAME),
-        Question("aaa._domainkey.mail.example.com", RecordType.TXT),
-        Question("aaa._domainkey.mail.example.com", RecordType.A),
     )
     assert verdict.diagnose(DOMAIN, zones.answers(ASKED, RIGHT)) == ()
     assert verdict.diagnose(DOMAIN, {}) == ()
     assert verdict.diagnose(DOMAIN, zones.answers(ASKED, RIGHT, without(ASKED[0]))) == ()
+
+
+def test_of_a_name_that_does_not_exist_no_other_type_is_asked_for() -> None:
+    """RFC 8020; but an alias whose target does not exist answers alike where one is followed."""
+    told = zones.answers(ASKED, {})
+    asked = [(question.name, question.type) for question in verdict.diagnose(DOMAIN, told)]
+    assert asked == [
+        ("aaa._domainkey.mail.example.com.example.com", "CNAME"),
+        ("bbb._domainkey.mail.example.com.example.com", "CNAME"),
+        ("ccc._domainkey.mail.example.com.example.com", "CNAME"),
+        ("mail.example.com.example.com", "MX"),
+        ("mail.example.com", "CNAME"),
+        ("mail.example.com.example.com", "TXT"),
+        ("_dmarc.example.com.example.com", "TXT"),
+        ("example.com", "TXT"),
+        ("_dmarc.example.com", "CNAME"),
+        ("_dmarc.com", "TXT"),
+        ("_kraiter-challenge.mail.example.com.example.com", "TXT"),
+        ("_kraiter-challenge.mail.example.com", "CNAME"),
+    ]
+
+
+def test_of_a_domain_that_does_not_exist_nothing_more_is_asked() -> None:
+    """The registry has said all there is to say."""
+    assert verdict.diagnose(DOMAIN, zones.answers(ASKED, {}, at="com")) == ()
+
+
+def test_what_explains_itself_costs_few_questions() -> None:
+    """A wrong value may be a wildcard's, or the right one may stand elsewhere; no more is asked."""
+    told = zones.answers(ASKED, RIGHT | {MX: ("10 mx.example.com",)})
+    doubled, sibling = verdict.diagnose(DOMAIN, told)
+    assert (doubled.name, doubled.type) == ("mail.example.com.example.com", "MX")
+    assert (sibling.name.partition(".")[2], sibling.type) == ("example.com", "MX")
 
 
 def test_nothing_is_asked_twice() -> None:
@@ -199,7 +229,7 @@ def test_a_doubled_name_that_cannot_exist_is_not_asked_for() -> None:
 
 VALUES = st.sampled_from(
     [
-        *(zones.as_text(record) for record in DOMAIN.records),
+        *map(matching.as_published, DOMAIN.records),
         "v=DMARC1; p=reject",
         "v=DMARC1; p=x",
         '"v=DMARC1"',
@@ -244,7 +274,8 @@ def test_any_answers_have_a_verdict(told: dict[Question, Answers]) -> None:
     for record in judged.records:
         found = record.finding
         assert found.state is not RecordState.PENDING
-        assert (found.state is RecordState.FOUND) == (found.problem is None) == (found.hint == "")
+        assert (found.state is RecordState.FOUND) == (found.problem is None)
+        assert found.hint or found.problem is None
         assert found.hint.isprintable() or not found.hint
     assert judged.outcome is not Outcome.UNDECIDED or not judged.confirmed
 
@@ -270,6 +301,88 @@ def test_the_order_of_values_does_not_matter(told: dict[Question, Answers], rand
         for question, each in told.items()
     }
     assert verdict.judge(DOMAIN, shuffled) == verdict.judge(DOMAIN, told)
+
+
+@pytest.mark.parametrize(
+    ("servers", "before", "told"),
+    [
+        ("amy.ns.cloudflare.com (192.0.2.{0})", "", "Cloudflare"),
+        ("ns-{0}.awsdns-07.co.uk (192.0.2.{0})", "Cloudflare", "Amazon Route 53"),
+        ("ns{0}.example.com (192.0.2.{0})", "Cloudflare", ""),
+    ],
+)
+def test_the_dns_provider_is_told_by_the_zones_name_servers(servers: str, before: str, told: str) -> None:
+    """By those that answer now, known or not."""
+    domain = replace(DOMAIN, dns_provider=before)
+    assert verdict.judge(domain, zones.answers(ASKED, RIGHT, servers=servers)).dns_provider == told
+
+
+def test_recursive_answers_tell_no_dns_provider() -> None:
+    """Nor does silence."""
+    told = {
+        question: replace(
+            each, by_server=tuple(replace(answer, authoritative=False) for answer in each.by_server)
+        )
+        for question, each in zones.answers(ASKED, RIGHT, servers="amy.ns.cloudflare.com").items()
+    }
+    assert verdict.judge(DOMAIN, told).dns_provider is None
+    assert verdict.judge(DOMAIN, {}).dns_provider is None
+
+
+def test_a_zone_at_two_dns_providers_keeps_the_one_it_is_known_for() -> None:
+    """Servers are sampled at random: nothing is to change for that."""
+    aws, ns1 = "ns-{0}.awsdns-07.net (192.0.2.{0})", "dns1.p0{0}.nsone.net (192.0.2.{0})"
+    told = {
+        **zones.answers(ASKED[:1], RIGHT, servers=aws),
+        **zones.answers(ASKED[1:], RIGHT, servers=ns1),
+    }
+    for known in ("Amazon Route 53", "NS1 or Netlify"):
+        assert verdict.judge(replace(DOMAIN, dns_provider=known), told).dns_provider == known
+    assert verdict.judge(DOMAIN, told).dns_provider == "Amazon Route 53"
+
+
+def test_the_dns_provider_is_not_that_of_the_zone_above() -> None:
+    """Where the DMARC record is, which others may run."""
+    told = dict(zones.answers(ASKED, RIGHT))
+    above = Question("_dmarc.example.com", RecordType.TXT)
+    told |= zones.answers([above], RIGHT, servers="amy.ns.cloudflare.com (192.0.2.{0})")
+    assert verdict.judge(DOMAIN, told).dns_provider == ""
+
+
+def test_what_is_found_as_before_stays_the_same_record() -> None:
+    """Whichever server says so: a check that brings nothing new costs nothing more."""
+    seen = verdict.judge(DOMAIN, zones.answers(ASKED, RIGHT))
+    again = zones.answers(ASKED, RIGHT, servers="ns7.example.com (192.0.2.{0}7)")
+    judged = verdict.judge(replace(DOMAIN, records=seen.records), again)
+    assert all(new is old for new, old in zip(judged.records, seen.records, strict=True))
+
+
+def test_a_suffix_with_a_policy_stands_in_for_the_owner() -> None:
+    """It is looked for where the owner has none, found, and asked for from then on."""
+    above = Question("_dmarc.com", RecordType.TXT)
+    zone = without(Question("_dmarc.example.com", RecordType.TXT)) | {above: ("v=DMARC1; p=reject; psd=y",)}
+    told = zones.answers(ASKED, zone)
+    assert verdict.judge(DOMAIN, told).outcome is Outcome.FAILED
+    more = verdict.diagnose(DOMAIN, told)
+    assert above in more
+    judged = verdict.judge(DOMAIN, {**told, **zones.answers(more, zone)})
+    assert judged.outcome is Outcome.PASSED
+    assert judged.records[5].finding.hint == (
+        "Publish a DMARC record at _dmarc.example.com for a policy and reports of your own: "
+        "that at _dmarc.com applies until then"
+    )
+    assert above in verdict.questions(replace(DOMAIN, records=judged.records))
+    assert above not in verdict.questions(
+        replace(DOMAIN, records=verdict.judge(DOMAIN, zones.answers(ASKED, RIGHT)).records)
+    )
+
+
+def test_a_suffix_that_cannot_be_asked_leaves_it_open() -> None:
+    """It may have the policy that counts."""
+    above = Question("_dmarc.com", RecordType.TXT)
+    told = dict(zones.answers(ASKED, without(Question("_dmarc.example.com", RecordType.TXT))))
+    told[above] = Answers(above, (zones.failure(above, dns.Outcome.TIMEOUT),))
+    assert verdict.judge(DOMAIN, told).outcome is Outcome.UNDECIDED
 
 
 def test_the_purposes_are_all_judged() -> None:

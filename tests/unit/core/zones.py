@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from service.core import records
-from service.core.answers import Answer, Answers, Outcome, Question, RecordType
+from service.core import matching, records
+from service.core.answers import Answer, Answers, Outcome, Question
 from service.core.domain import Domain
 from service.core.records import DmarcPolicy, Identity, Record
 from tests.support.samples import sample_domain
@@ -17,7 +17,7 @@ IDENTITY = Identity(
 REPORT_ADDRESS = "dmarc@example.com"
 
 Zone = dict[Question, tuple[str, ...]]
-"""The values at each name and type. Where there are none, the answer is NXDOMAIN."""
+"""The values at each name and type. Other names do not exist, unless one stands below them."""
 
 
 def domain(name: str = "mail.example.com", *, challenge: str | None = None) -> Domain:
@@ -38,12 +38,7 @@ def domain(name: str = "mail.example.com", *, challenge: str | None = None) -> D
 
 def published(wanted: Iterable[Record]) -> Zone:
     """Return a zone in which records stand as they should."""
-    return {Question(record.name, record.type): (as_text(record),) for record in wanted}
-
-
-def as_text(record: Record) -> str:
-    """Return a record's value as an answer has it."""
-    return f"{record.priority} {record.value}" if record.type is RecordType.MX else record.value
+    return {Question(record.name, record.type): (matching.as_published(record),) for record in wanted}
 
 
 def answer(
@@ -56,7 +51,9 @@ def answer(
     """Return what a server that has `zone` says to a question."""
     if question in zone:
         return Answer(question, Outcome.FOUND, zone[question], server, at, authoritative=True)
-    return Answer(question, Outcome.NXDOMAIN, (), server, at, authoritative=True)
+    exists = any(f".{each.name}".endswith(f".{question.name}") for each in zone)
+    outcome = Outcome.NODATA if exists else Outcome.NXDOMAIN
+    return Answer(question, outcome, (), server, at, authoritative=True)
 
 
 def failure(question: Question, outcome: Outcome, *, server: str = "ns1.example.com (192.0.2.1)") -> Answer:
@@ -64,13 +61,18 @@ def failure(question: Question, outcome: Outcome, *, server: str = "ns1.example.
     return Answer(question, outcome, (), server, "example.com")
 
 
-def answers(asked: Iterable[Question], *zones: Zone) -> Mapping[Question, Answers]:
+def answers(
+    asked: Iterable[Question],
+    *zones: Zone,
+    at: str = "example.com",
+    servers: str = "ns{0}.example.com (192.0.2.{0})",
+) -> Mapping[Question, Answers]:
     """Return the answers of one name server for each zone given, to every question."""
     return {
         question: Answers(
             question,
             tuple(
-                answer(question, zone, server=f"ns{number}.example.com (192.0.2.{number})")
+                answer(question, zone, server=servers.format(number), at=at)
                 for number, zone in enumerate(zones, start=1)
             ),
             servers=len(zones),
