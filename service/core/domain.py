@@ -81,6 +81,7 @@ class Domain:
     records: tuple[Record, ...]
     contested: bool = False
     dns_provider: str = ""
+    """Who runs the zone's name servers, as it calls itself. Empty where not known."""
     create_time: datetime
     update_time: datetime
     verify_time: datetime | None = None
@@ -123,7 +124,7 @@ class Moved:
     """What a move makes of a domain: its next state, and the event to tell.
 
     Without a change nothing is told and no revision is taken: such a move may
-    alter `checks` and the findings of `records` only.
+    alter `checks`, the findings of `records` and `dns_provider` only.
     """
 
     domain: Domain

@@ -84,7 +84,13 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
     An unknown outcome changes no status and counts for nothing. It only shows
     in the findings, and brings the next check forward.
     """
-    seen = replace(domain, records=_settled(domain.records, check.verdict.records))
+    provider = check.verdict.dns_provider
+    seen = replace(
+        domain,
+        records=_settled(domain.records, check.verdict.records),
+        # Recursive resolvers say nothing of a zone's name servers: then it stays.
+        dns_provider=domain.dns_provider if provider is None else provider,
+    )
     match domain.status:
         case Status.PENDING:
             moved = _pending(seen, check, policy)

@@ -91,6 +91,15 @@ def test_findings_are_written_without_an_event(store: SqlStore) -> None:
     assert store.head("acme") == 1
 
 
+def test_a_dns_provider_is_written_without_an_event(store: SqlStore) -> None:
+    """It is no news of its own."""
+    add(store, "example.com")
+    moved_on = CheckedMove(claim(store), lambda domain: Moved(replace(domain, dns_provider="Hetzner")))
+    assert store.save([moved_on]) == [store.get("acme", "example.com")]
+    assert store.get("acme", "example.com").dns_provider == "Hetzner"
+    assert store.head("acme") == 1
+
+
 def test_a_batch_is_saved_in_its_order(store: SqlStore) -> None:
     """Changes of several tenants get their own revisions, in the order given."""
     for tenant in ("rival", "acme"):

@@ -51,6 +51,7 @@ def check(
     ready: bool = True,
     revoked: bool = False,
     held_elsewhere: bool = False,
+    dns_provider: str | None = None,
 ) -> Moved:
     """Check a domain; all its records are as the outcome says."""
     verdict = Verdict(
@@ -58,6 +59,7 @@ def check(
         outcome=outcome,
         confirmed=confirmed,
         unknown=outcome is Outcome.UNDECIDED if unknown is None else unknown,
+        dns_provider=dns_provider,
     )
     return lifecycle.after_check(
         domain,
@@ -203,6 +205,15 @@ def test_an_outage_is_no_event_and_neither_is_its_end() -> None:
     assert during.change is None
     assert all(record.finding.state is RecordState.UNKNOWN for record in during.domain.records)
     assert check(during.domain, Outcome.PASSED, NOW + 2 * HOUR).change is None
+
+
+def test_the_dns_provider_is_kept_until_another_is_told_and_is_no_event() -> None:
+    """Where none could be told, it is the former one."""
+    domain = verified()
+    for told, kept in [(None, ""), ("Hetzner", "Hetzner"), (None, "Hetzner"), ("Gandi", "Gandi"), ("", "")]:
+        moved = check(domain, Outcome.PASSED, NOW + HOUR, dns_provider=told)
+        domain = moved.domain
+        assert (domain.dns_provider, moved.change) == (kept, None)
 
 
 def test_a_record_seen_for_the_first_time_is_an_event() -> None:
