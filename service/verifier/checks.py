@@ -50,16 +50,30 @@ class Checks:
         questions = verdict.questions(domain)
         answers = yield from _ask(questions, every_server=requested)
         seen = verdict.judge(domain, answers)
-        if not requested and lifecycle.needs_confirmation(domain, seen, self._clock.now(), self._policy):
+        moving = lifecycle.needs_confirmation(domain, seen, self._clock.now(), self._policy)
+        if moving and not requested:
             answers = yield from _ask(questions, every_server=True)
             seen = verdict.judge(domain, answers)
-        # Mostly a domain is as it was, with nothing to explain: that is all then.
-        if any(record.finding.problem is not None for record in seen.records) and (
-            further := verdict.diagnose(domain, answers)
-        ):
+        if further := self._further(domain, answers, seen, state, moving=moving):
             answers |= yield from _ask(further, every_server=False)
             seen = verdict.judge(domain, answers)
         return self._move(claim, answers, seen, state, requested=requested)
+
+    def _further(
+        self,
+        domain: Domain,
+        answers: Mapping[Question, Answers],
+        seen: verdict.Verdict,
+        state: ports.ProviderState,
+        *,
+        moving: bool,
+    ) -> tuple[Question, ...]:
+        """Return what else to ask: mostly a domain is as it was, with nothing to explain."""
+        if moving and seen.outcome is verdict.Outcome.PASSED:
+            return verdict.key_questions(domain) if state is ports.ProviderState.PENDING else ()
+        if any(record.finding.problem is not None for record in seen.records):
+            return verdict.diagnose(domain, answers)
+        return ()
 
     def _move(
         self,

@@ -72,7 +72,9 @@ class HandDns:
 
     def _answer(self, question: Question, number: int) -> Answer:
         values = self.servers[number].get(question, ())
-        outcome = self.outage or (Outcome.FOUND if values else Outcome.NXDOMAIN)
+        exists = any(each.name == question.name for each in self.servers[number])
+        absence = Outcome.NODATA if exists else Outcome.NXDOMAIN
+        outcome = self.outage or (Outcome.FOUND if values else absence)
         return Answer(
             question,
             outcome,

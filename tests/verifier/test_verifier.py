@@ -132,6 +132,25 @@ def test_the_provider_has_to_be_ready_too(
     assert sweep(verifier, opened, clock, hours=1).status is Status.FAILED
 
 
+def test_a_provider_that_has_not_published_its_keys_is_waited_for(
+    verifier: Verifier,
+    opened: SqlStore,
+    dns: HandDns,
+    provider: HandProvider,
+    domain: Domain,
+    clock: HandClock,
+) -> None:
+    """The owner is told that the records are right, until the provider is ready."""
+    dns.publish(domain.records)
+    provider.state = ProviderState.PENDING
+    found = sweep(verifier, opened, clock, seconds=5).records[0].finding
+    assert (found.state, found.problem) == (RecordState.FOUND, None)
+    assert found.hint.startswith("Wait: the record is right")
+    provider.state = ProviderState.READY
+    checked = sweep(verifier, opened, clock, seconds=10)
+    assert (checked.status, checked.records[0].finding.hint) == (Status.VERIFIED, "")
+
+
 def test_an_outage_up_to_the_grace_period_changes_nothing_and_tells_nothing(
     verifier: Verifier, opened: SqlStore, dns: HandDns, domain: Domain, clock: HandClock
 ) -> None:
