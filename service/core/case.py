@@ -48,8 +48,8 @@ class Case:
 
     @property
     def provider(self) -> DnsProvider | None:
-        """Who runs the name server that answered."""
-        return dns_providers.of_server(self.answer.server) if self.answer.authoritative else None
+        """Who runs the name server that answered; of a recursive one only the address is known."""
+        return dns_providers.of_server(self.answer.server)
 
     def found(self, question: Question) -> tuple[str, ...]:
         """Return what any server has for a follow-up question, in order."""

@@ -83,26 +83,30 @@ def follow_ups(case: Case) -> Iterator[Question]:
 
 def is_unregistered(case: Case) -> bool:
     """Whether the registry does not know the domain: then there is nothing more to ask."""
+    if not _is_unknown_to_registry(case.domain, case.answer):
+        return False
     # One answer is not enough: it may be that about the target of an alias.
     told = (case.answers.get(Question(record.name, record.type)) for record in case.domain.records)
     definite = (each for asked in told if asked for each in asked.by_server if each.outcome.is_definite)
-    return all(_is_unknown_to_registry(case.domain, answer) for answer in (case.answer, *definite))
+    return all(_is_unknown_to_registry(case.domain, answer) for answer in definite)
 
 
 def _domain_not_found(case: Case) -> _Explanation | None:
     if not is_unregistered(case):
         return None
-    domain, registry = names.registered(case.domain.name), case.answer.zone
+    domain, registry = names.registered(case.domain.name), case.answer.zone or "the root of the DNS"
     hint = f"Register {domain}, or correct the name: it does not exist according to {registry}"
     return _Explanation(Problem.DOMAIN_NOT_FOUND, hint)
 
 
 def _is_unknown_to_registry(domain: Domain, answer: Answer) -> bool:
-    return (
-        answer.outcome is Outcome.NXDOMAIN
-        and bool(answer.zone)
-        and names.registered(domain.name).endswith(f".{answer.zone}")
-    )
+    if answer.outcome is not Outcome.NXDOMAIN:
+        return False
+    if not answer.zone:
+        return answer.authoritative  # then it is the root, and else not known
+    above = f".{answer.zone}"
+    # A private suffix is no registry: the name may exist in its zone.
+    return names.organisational(domain.name).endswith(above) and names.registered(domain.name).endswith(above)
 
 
 def _quoted_value(case: Case) -> _Explanation | None:

@@ -124,6 +124,15 @@ def test_below_a_suffix_is_the_organisation() -> None:
     assert discovered({MIDDLE: SUFFIX, TOP: VALID}) == [OWN, MIDDLE]
 
 
+def test_only_right_below_a_suffix_is_the_organisation() -> None:
+    """What is published further down applies to nobody but its own domain."""
+    asked = dmarc.questions("a.b.c.example.com")
+    own, below, _, suffix = asked
+    told = zones.answers(asked, {below: VALID, suffix: SUFFIX})
+    decided = dmarc.discover("a.b.c.example.com", told)
+    assert [each.question for each in decided] == [own, suffix]
+
+
 def test_above_the_organisation_only_what_is_valid_applies() -> None:
     """And only where nothing does below."""
     assert discovered({ABOVE[0]: SUFFIX}) == [OWN, MIDDLE, TOP, *ABOVE]

@@ -1,5 +1,7 @@
 """What is said of a record that is not as it should be: each problem once."""
 
+from dataclasses import replace
+
 import pytest
 
 from service.core import matching, verdict
@@ -340,13 +342,29 @@ def test_domain_not_found() -> None:
         assert_problem(record.finding, Problem.DOMAIN_NOT_FOUND, hint, state=RecordState.MISSING)
 
 
-@pytest.mark.parametrize("zone", ["github.io", "io", "", "foo.github.io"])
-def test_a_private_suffix_is_no_registry(zone: str) -> None:
+@pytest.mark.parametrize(
+    ("zone", "is_registry"), [("github.io", False), ("foo.github.io", False), ("io", True), ("", True)]
+)
+def test_a_private_suffix_is_no_registry(zone: str, *, is_registry: bool) -> None:
     """A name may exist in the suffix's own zone, though its records do not yet."""
     domain = zones.domain("foo.github.io")
     told = zones.answers(verdict.questions(domain), {}, at=zone)
-    expected = Problem.DOMAIN_NOT_FOUND if zone == "io" else Problem.NOT_PUBLISHED
+    expected = Problem.DOMAIN_NOT_FOUND if is_registry else Problem.NOT_PUBLISHED
     assert {record.finding.problem for record in verdict.judge(domain, told).records} == {expected}
+
+
+def test_a_top_level_domain_that_does_not_exist() -> None:
+    """The root says so itself; a recursive resolver that names no zone says nothing of it."""
+    domain = zones.domain("mail.example.con")
+    told = zones.answers(verdict.questions(domain), {}, at="")
+    assert verdict.judge(domain, told).records[DKIM].finding.hint == (
+        "Register example.con, or correct the name: it does not exist according to the root of the DNS"
+    )
+    recursive = {
+        question: Answers(question, (replace(each.by_server[0], authoritative=False),))
+        for question, each in told.items()
+    }
+    assert verdict.judge(domain, recursive).records[DKIM].finding.problem is Problem.NOT_PUBLISHED
 
 
 def test_an_alias_to_a_domain_that_does_not_exist_says_nothing_of_this_one() -> None:

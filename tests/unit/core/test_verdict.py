@@ -329,6 +329,13 @@ def test_recursive_answers_tell_no_dns_provider() -> None:
     assert verdict.judge(DOMAIN, {}).dns_provider is None
 
 
+def test_a_server_of_nobody_known_does_not_hide_one_that_is() -> None:
+    """Whichever record it was asked for."""
+    told = dict(zones.answers(ASKED, RIGHT))
+    told |= zones.answers(ASKED[1:2], RIGHT, servers="amy.ns.cloudflare.com (192.0.2.{0})")
+    assert verdict.judge(DOMAIN, told).dns_provider == "Cloudflare"
+
+
 def test_a_zone_at_two_dns_providers_keeps_the_one_it_is_known_for() -> None:
     """Servers are sampled at random: nothing is to change for that."""
     aws, ns1 = "ns-{0}.awsdns-07.net (192.0.2.{0})", "dns1.p0{0}.nsone.net (192.0.2.{0})"
@@ -375,6 +382,12 @@ def test_a_suffix_with_a_policy_stands_in_for_the_owner() -> None:
     assert above not in verdict.questions(
         replace(DOMAIN, records=verdict.judge(DOMAIN, zones.answers(ASKED, RIGHT)).records)
     )
+
+
+def test_a_domain_with_a_wrong_policy_of_its_own_has_none_from_above() -> None:
+    """Its record is the one that applies: nothing is asked of the registry."""
+    told = zones.answers(ASKED, RIGHT | {Question("_dmarc.example.com", RecordType.TXT): ("v=DMARC1; p=x",)})
+    assert verdict.diagnose(DOMAIN, told) == ()
 
 
 def test_a_suffix_that_cannot_be_asked_leaves_it_open() -> None:
