@@ -158,6 +158,21 @@ def _publish_as(dns: LoopbackDns, record: DnsRecord, rdtype: str) -> None:
     dns.put(record.name, rdtype, record.value)
 
 
+def _proxy(dns: LoopbackDns, record: DnsRecord) -> None:
+    dns.remove(record.name)
+    dns.put(record.name, "A", "192.0.2.9")
+
+
+def _cover_with_wildcard(dns: LoopbackDns, record: DnsRecord) -> None:
+    dns.remove(record.name)
+    dns.put(f"*.{record.name.partition('.')[2]}", "CNAME", "parking.example.net")
+
+
+def _misplace(dns: LoopbackDns, record: DnsRecord) -> None:
+    dns.remove(record.name)
+    dns.put(record.name.removeprefix("_dmarc."), "TXT", record.value)
+
+
 MISTAKES = [
     Mistake(
         DnsRecord.NOT_PUBLISHED,
@@ -173,6 +188,22 @@ MISTAKES = [
         DnsRecord.WRONG_TYPE,
         lambda dns, record: _publish_as(dns, record, "TXT"),
         "Publish {0.name} as a CNAME record",
+    ),
+    Mistake(
+        DnsRecord.PROXIED,
+        _proxy,
+        "Switch the proxy of {0.name} off",
+    ),
+    Mistake(
+        DnsRecord.WILDCARD,
+        _cover_with_wildcard,
+        "Add a CNAME record at {0.name}",
+    ),
+    Mistake(
+        DnsRecord.WRONG_PLACE,
+        _misplace,
+        "to {0.name}",
+        DnsRecord.DMARC,
     ),
     Mistake(
         DnsRecord.WRONG_PRIORITY,
@@ -243,3 +274,12 @@ def test_doubled_zone_name_is_recognised(hasty_server: ServerProcess, dns: Loopb
         doubled = client.domains.verify(domain.domain).dns_records[0]
         assert doubled.problem == DnsRecord.DOUBLED_ZONE_NAME
         assert doubled.hint.endswith(f"enter only {record.name.removesuffix('.doubled.example')}")
+
+
+def test_a_domain_that_does_not_exist_is_told(hasty_server: ServerProcess, dns: LoopbackDns) -> None:
+    """The registry does not know it, whatever is asked for."""
+    dns.add_zone("registry")
+    with hasty_server.client() as client:
+        domain = client.domains.create("mail.gone.registry")
+        checked = client.domains.verify(domain.domain)
+        assert {record.problem for record in checked.dns_records} == {DnsRecord.DOMAIN_NOT_FOUND}
