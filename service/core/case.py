@@ -56,6 +56,11 @@ class Case:
         asked = self.answers.get(question)
         return tuple(sorted({value for each in (asked.by_server if asked else ()) for value in each.values}))
 
+    def is_untold(self, question: Question) -> bool:
+        """Whether a follow-up question was asked in vain."""
+        asked = self.answers.get(question)
+        return asked is not None and not any(each.outcome.is_definite for each in asked.by_server)
+
     def here(self, other: RecordType) -> Question:
         """Return the question for another type at the name."""
         return Question(self.name, other)

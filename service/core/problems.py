@@ -31,7 +31,6 @@ _ABSENT = {
 
 @dataclass(frozen=True, slots=True)
 class _Explanation:
-    problem: Problem
     hint: str
     observed: tuple[str, ...] | None = None
     """What to show in place of the values found at the name."""
@@ -43,21 +42,30 @@ def _nothing(_case: Case) -> Iterable[Question]:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
+    code: Problem
     explain: Callable[[Case], _Explanation | None]
     asks: Callable[[Case], Iterable[Question]] = _nothing
 
 
 def explain(case: Case) -> Finding:
-    """Return the finding of a record that a server definitely does not have right."""
-    explanation = next(found for problem in _PROBLEMS if (found := problem.explain(case)))
-    absent = explanation.problem in _ABSENT
-    return Finding(
-        state=RecordState.MISSING if absent else RecordState.MISMATCH,
-        observed=observed(case.values if explanation.observed is None else explanation.observed),
-        problem=explanation.problem,
-        hint=explanation.hint,
-        server=case.answer.server,
-    )
+    """Return the finding of a record that a server definitely does not have right.
+
+    What explained it before still does where nobody could tell otherwise: an
+    outage is no news.
+    """
+    before = case.record.finding
+    for problem in _PROBLEMS:
+        if explanation := problem.explain(case):
+            return Finding(
+                state=RecordState.MISSING if problem.code in _ABSENT else RecordState.MISMATCH,
+                observed=observed(case.values if explanation.observed is None else explanation.observed),
+                problem=problem.code,
+                hint=explanation.hint,
+                server=case.answer.server,
+            )
+        if before.problem is problem.code and any(map(case.is_untold, problem.asks(case))):
+            return before
+    raise AssertionError("whatever is not there is not published")
 
 
 def explain_split(case: Case) -> Finding:
@@ -96,7 +104,7 @@ def _domain_not_found(case: Case) -> _Explanation | None:
         return None
     domain, registry = names.registered(case.domain.name), case.answer.zone or "the root of the DNS"
     hint = f"Register {domain}, or correct the name: it does not exist according to {registry}"
-    return _Explanation(Problem.DOMAIN_NOT_FOUND, hint)
+    return _Explanation(hint)
 
 
 def _is_unknown_to_registry(domain: Domain, answer: Answer) -> bool:
@@ -118,7 +126,7 @@ def _quoted_value(case: Case) -> _Explanation | None:
         f"Remove the quotes, or the URL around it, from the value at {case.name}: "
         f"enter it as {listed(changed)}"
     )
-    return _Explanation(Problem.QUOTED_VALUE, hint)
+    return _Explanation(hint)
 
 
 def _multiple_records(case: Case) -> _Explanation | None:
@@ -138,7 +146,7 @@ def _several_dmarc(case: Case, found: Sequence[str]) -> _Explanation | None:
         f"Keep {shown(max(found, key=dmarc.strictness))} and remove the other DMARC records at {case.name}: "
         "receivers ignore them all while there are several"
     )
-    return _Explanation(Problem.MULTIPLE_RECORDS, hint)
+    return _Explanation(hint)
 
 
 def _several_spf(case: Case, found: Sequence[str]) -> _Explanation | None:
@@ -146,7 +154,7 @@ def _several_spf(case: Case, found: Sequence[str]) -> _Explanation | None:
         return None
     whole = shown(spf.merged([*found, case.record.value]))
     hint = f"Replace the {len(found)} SPF records at {case.name} with a single one: {whole}"
-    return _Explanation(Problem.MULTIPLE_RECORDS, hint)
+    return _Explanation(hint)
 
 
 def _invalid_syntax(case: Case) -> _Explanation | None:
@@ -166,7 +174,7 @@ def _invalid_syntax(case: Case) -> _Explanation | None:
     if not wrong:
         return None
     hint = f"Correct the {case.record.purpose} record at {case.name}: {wrong[0]}"
-    return _Explanation(Problem.INVALID_SYNTAX, hint)
+    return _Explanation(hint)
 
 
 def _extra_mx(case: Case) -> _Explanation | None:
@@ -181,7 +189,7 @@ def _extra_mx(case: Case) -> _Explanation | None:
         f"Remove the other MX records at {case.name}, {listed(extra)}: "
         f"only {matching.as_published(case.record)} may stand there"
     )
-    return _Explanation(Problem.EXTRA_MX, hint)
+    return _Explanation(hint)
 
 
 def _wrong_priority(case: Case) -> _Explanation | None:
@@ -194,7 +202,7 @@ def _wrong_priority(case: Case) -> _Explanation | None:
         f"Change the priority of the MX record at {case.name} "
         f"from {shown(preference)} to {case.record.priority}"
     )
-    return _Explanation(Problem.WRONG_PRIORITY, hint)
+    return _Explanation(hint)
 
 
 def _wrong_value(case: Case) -> _Explanation | None:
@@ -217,7 +225,7 @@ def _wrong_value(case: Case) -> _Explanation | None:
             hint = f"Change the {case.record.type} record at {case.name} from {found} to {wanted}"
         case _:
             assert_never(case.record.purpose)
-    return _Explanation(Problem.WRONG_VALUE, hint)
+    return _Explanation(hint)
 
 
 def _doubled_zone_name(case: Case) -> _Explanation | None:
@@ -226,7 +234,7 @@ def _doubled_zone_name(case: Case) -> _Explanation | None:
         return None
     panel = case.provider.name if case.provider else "Your DNS panel"
     hint = f"{panel} appends {case.zone}: enter only {case.host}"
-    return _Explanation(Problem.DOUBLED_ZONE_NAME, hint, doubled)
+    return _Explanation(hint, doubled)
 
 
 def _ask_doubled(case: Case) -> Iterable[Question]:
@@ -237,7 +245,7 @@ def _wrong_place(case: Case) -> _Explanation | None:
     for place in _ask_places(case):
         if misplaced := tuple(filter(dmarc.resembles, case.found(place))):
             hint = f"Move {listed(misplaced)} from {place.name} to _dmarc.{place.name}"
-            return _Explanation(Problem.WRONG_PLACE, hint, misplaced)
+            return _Explanation(hint, misplaced)
     return None
 
 
@@ -256,7 +264,7 @@ def _wildcard(case: Case) -> _Explanation | None:
                 f"Add {_described(case.record)} at {case.name} {_with_value(case.record)}: "
                 f"what answers there, {listed(found)}, is a wildcard record"
             )
-            return _Explanation(Problem.WILDCARD, hint, found)
+            return _Explanation(hint, found)
     return None
 
 
@@ -286,7 +294,7 @@ def _wrong_type(case: Case) -> _Explanation | None:
                 f"Publish {case.name} as {_described(record)} {_with_value(record)}: "
                 f"a {other} record, {listed(found)}, answers there instead"
             )
-            return _Explanation(Problem.WRONG_TYPE, hint, tuple(f"{other} {value}" for value in found))
+            return _Explanation(hint, tuple(f"{other} {value}" for value in found))
     return None
 
 
@@ -312,7 +320,7 @@ def _proxied(case: Case) -> _Explanation | None:
         else 'set it to "DNS only" in your DNS panel'
     )
     hint = f"Switch the proxy of {case.name} off, so that it answers with {case.record.value}: {switch}"
-    return _Explanation(Problem.PROXIED, hint, tuple(found))
+    return _Explanation(hint, tuple(found))
 
 
 def _ask_addresses(case: Case) -> Iterable[Question]:
@@ -330,23 +338,23 @@ def _not_published(case: Case) -> _Explanation:
     hint = f"Add {_described(record)} at {record.name} {_with_value(record)}"
     if provider and provider.appends_zone:
         hint += f": enter {case.host} as its name, since {provider.name} appends {case.zone}"
-    return _Explanation(Problem.NOT_PUBLISHED, hint)
+    return _Explanation(hint)
 
 
 _PROBLEMS = (
-    _Problem(_domain_not_found),
-    _Problem(_quoted_value),
-    _Problem(_multiple_records),
-    _Problem(_invalid_syntax),
-    _Problem(_doubled_zone_name, asks=_ask_doubled),
-    _Problem(_wrong_place, asks=_ask_places),
-    _Problem(_wildcard, asks=_ask_beside),
-    _Problem(_extra_mx),
-    _Problem(_wrong_priority),
-    _Problem(_wrong_value),
-    _Problem(_wrong_type, asks=_ask_other_types),
-    _Problem(_proxied, asks=_ask_addresses),
-    _Problem(_not_published),
+    _Problem(Problem.DOMAIN_NOT_FOUND, _domain_not_found),
+    _Problem(Problem.QUOTED_VALUE, _quoted_value),
+    _Problem(Problem.MULTIPLE_RECORDS, _multiple_records),
+    _Problem(Problem.INVALID_SYNTAX, _invalid_syntax),
+    _Problem(Problem.DOUBLED_ZONE_NAME, _doubled_zone_name, asks=_ask_doubled),
+    _Problem(Problem.WRONG_PLACE, _wrong_place, asks=_ask_places),
+    _Problem(Problem.WILDCARD, _wildcard, asks=_ask_beside),
+    _Problem(Problem.EXTRA_MX, _extra_mx),
+    _Problem(Problem.WRONG_PRIORITY, _wrong_priority),
+    _Problem(Problem.WRONG_VALUE, _wrong_value),
+    _Problem(Problem.WRONG_TYPE, _wrong_type, asks=_ask_other_types),
+    _Problem(Problem.PROXIED, _proxied, asks=_ask_addresses),
+    _Problem(Problem.NOT_PUBLISHED, _not_published),
 )
 
 

@@ -514,6 +514,20 @@ def test_wrong_priority() -> None:
     assert_problem(found, Problem.WRONG_PRIORITY, hint)
 
 
+def test_an_explanation_lasts_while_nobody_can_tell_otherwise() -> None:
+    """A question that is asked in vain makes no other problem of it; a definite answer does."""
+    doubled = Question("aaa._domainkey.mail.example.com.example.com", RecordType.CNAME)
+    zone = zones.published(DOMAIN.records[1:]) | {doubled: ("aaa.dkim.amazonses.com",)}
+    told = dict(zones.answers([*verdict.questions(DOMAIN), doubled], zone))
+    seen = replace(DOMAIN, records=verdict.judge(DOMAIN, told).records)
+    assert seen.records[DKIM].finding.problem is Problem.DOUBLED_ZONE_NAME
+    told[doubled] = Answers(doubled, (zones.failure(doubled, Outcome.TIMEOUT),))
+    assert verdict.judge(seen, told).records[DKIM].finding == seen.records[DKIM].finding
+    assert verdict.judge(DOMAIN, told).records[DKIM].finding.problem is Problem.NOT_PUBLISHED
+    told |= zones.answers([doubled], {})
+    assert verdict.judge(seen, told).records[DKIM].finding.problem is Problem.NOT_PUBLISHED
+
+
 @pytest.mark.parametrize(
     ("outcome", "hint"),
     [
