@@ -66,7 +66,8 @@ class Finding:
     """At most 10 values of 255 characters, control characters escaped."""
     problem: Problem | None = None
     hint: str = ""
-    """What to change, in one sentence. Empty where nothing is wrong."""
+    """What to change, in one sentence; of a record that is found, what could be
+    better. Empty where there is nothing to say."""
     server: str = ""
     """Who said so first."""
 

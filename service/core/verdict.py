@@ -171,7 +171,8 @@ def _with_finding(domain: Domain, ruling: _Ruling, answers: Mapping[Question, An
 def _found(case: Case) -> Record:
     record, old = case.record, case.record.finding
     values = (record.value,) if record.purpose is Purpose.OWNERSHIP else case.values
-    seen, hint = observed(values), remarks.on(case)
+    seen = values if values == old.observed else observed(values)
+    hint = remarks.on(case)
     if old.state is RecordState.FOUND and old.observed == seen and old.hint == hint:
         return record  # as nearly always: that another server said so is nothing new
     return replace(record, finding=Finding(RecordState.FOUND, seen, hint=hint, server=case.answer.server))
