@@ -69,11 +69,12 @@ class Checks:
         moving: bool,
     ) -> tuple[Question, ...]:
         """Return what else to ask: mostly a domain is as it was, with nothing to explain."""
-        if moving and seen.outcome is verdict.Outcome.PASSED:
-            return verdict.key_questions(domain) if state is ports.ProviderState.PENDING else ()
+        further: tuple[Question, ...] = ()
         if any(record.finding.problem is not None for record in seen.records):
-            return verdict.diagnose(domain, answers)
-        return ()
+            further = verdict.diagnose(domain, answers)
+        if moving and seen.outcome is verdict.Outcome.PASSED and state is ports.ProviderState.PENDING:
+            further += verdict.key_questions(domain)
+        return further
 
     def _move(
         self,
