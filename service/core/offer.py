@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import assert_never
 
-from service.core import problems, records
+from service.core import records
 from service.core.answers import RecordType
+from service.core.case import observed
 from service.core.domain import Domain
 from service.core.records import Finding, Purpose, Record, RecordState
 
@@ -20,7 +21,7 @@ def is_met_otherwise(record: Record) -> bool:
     return (
         record.type is RecordType.TXT
         and finding.state is RecordState.FOUND
-        and finding.observed != problems.observed((record.value,))
+        and finding.observed != observed((record.value,))
     )
 
 

@@ -13,7 +13,7 @@ from dns.rdtypes.ANY.TXT import TXT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core import exports, problems, records
+from service.core import exports, matching, records
 from service.core.answers import RecordType
 from service.core.domain import Domain
 from service.core.exports import Format
@@ -45,7 +45,7 @@ def with_values(*values: str) -> Domain:
 
 def found(record: Record, *observed: str) -> Record:
     """Return a record that was found with these values."""
-    return replace(record, finding=Finding(RecordState.FOUND, problems.observed(observed)))
+    return replace(record, finding=Finding(RecordState.FOUND, observed(observed)))
 
 
 def loaded(content: str) -> dns.zone.Zone:
@@ -158,7 +158,9 @@ def test_route_53_gets_a_resource_for_each_set() -> None:
         (each.attributes["name"], each.attributes["type"], each.attributes["ttl"], each.attributes["records"])
         for each in found.values()
     ]
-    assert read == [(each.name, each.type.value, each.ttl, [zones.as_text(each)]) for each in domain.records]
+    assert read == [
+        (each.name, each.type.value, each.ttl, [matching.as_published(each)]) for each in domain.records
+    ]
 
 
 def test_records_that_share_name_and_type_are_one_set_of_route_53() -> None:
@@ -355,7 +357,8 @@ def test_equal_records_are_exported_once(form: Format) -> None:
     domain = zones.domain("mail.example.com")
     twice = replace(
         domain,
-        records=domain.records + tuple(found(each, zones.as_text(each)) for each in domain.records[:4]),
+        records=domain.records
+        + tuple(found(each, matching.as_published(each)) for each in domain.records[:4]),
     )
     assert text(twice, form) == text(domain, form)
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.core import lifecycle, offer, problems, schedule
+from service.core import lifecycle, matching, offer, schedule
+from service.core.case import observed
 from service.core.domain import CheckState, Domain, EventType, Moved, Status
 from service.core.lifecycle import Policy
 from service.core.records import DmarcPolicy, Finding, Purpose, Record, RecordState
@@ -20,7 +21,7 @@ def published(**changes: object) -> Domain:
     """Return a domain whose records were all found as they should be, with changes."""
     domain = zones.domain("mail.example.com", challenge="c")
     found = tuple(
-        replace(record, finding=Finding(RecordState.FOUND, problems.observed((zones.as_text(record),))))
+        replace(record, finding=Finding(RecordState.FOUND, observed((matching.as_published(record),))))
         for record in domain.records
     )
     checks = CheckState(
