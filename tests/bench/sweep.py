@@ -47,13 +47,8 @@ def _on_sqlite(url: str, server: Endpoint, queries: Sequence[Query], scale: Scal
     rounds = []
     with Sweeper("verifier", url, server) as ours, Sweeper("resolver", url, server) as plain:
         for _ in range(scale.rounds):
-            rounds.append(
-                (
-                    ours.sweep(scale.seconds),
-                    _looped(server, waiting, scale.seconds),
-                    plain.sweep(scale.seconds),
-                )
-            )
+            swept = ours.sweep(scale.seconds)
+            rounds.append((swept, _looped(server, waiting, scale.seconds), plain.sweep(scale.seconds)))
     own, loop, script = (_median(rates) for rates in zip(*rounds, strict=True))
     yield Figure(
         "sweep sqlite",

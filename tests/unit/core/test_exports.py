@@ -43,9 +43,9 @@ def with_values(*values: str) -> Domain:
     return replace(zones.domain(), records=made)
 
 
-def found(record: Record, *observed: str) -> Record:
+def found(record: Record, *values: str) -> Record:
     """Return a record that was found with these values."""
-    return replace(record, finding=Finding(RecordState.FOUND, observed(observed)))
+    return replace(record, finding=Finding(RecordState.FOUND, observed(values)))
 
 
 def loaded(content: str) -> dns.zone.Zone:
