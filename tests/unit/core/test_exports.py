@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from service.core import exports, matching, records
 from service.core.answers import RecordType
+from service.core.case import observed
 from service.core.domain import Domain
 from service.core.exports import Format
 from service.core.records import DmarcPolicy, Finding, Purpose, Record, RecordState
