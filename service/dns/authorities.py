@@ -143,6 +143,9 @@ def _answer(question: Question, cut: Cut, heard: _Heard, at_target: dict[str, An
             return answer_of(question, cut, heard.server, heard.said)
         case reading.Alias(target):
             followed = at_target.get(target, Answer(question, Outcome.SERVER_FAILURE))
+            if followed.server and not followed.outcome.is_definite:
+                # Whoever could not tell is to be named: another, where the alias leads elsewhere.
+                return replace(followed, question=question)
             return replace(followed, question=question, server=heard.server, zone=cut.zone)
         case reading.Referral():
             raise AssertionError("a referral is followed before anything is concluded")

@@ -93,6 +93,22 @@ def test_authority_wins_over_recursion(dns: LoopbackDns, resolver: DnsResolver) 
     assert {ask(resolver, "mail.example.com").values for _ in range(8)} == {("fresh",)}
 
 
+def test_server_behind_an_alias_that_cannot_tell_is_named(dns: LoopbackDns, hasty: DnsResolver) -> None:
+    """Where an alias leads to a zone that nobody answers for, that zone and its server are told."""
+    first, second = dns.authorities
+    dns.add_zone("example.com", first)
+    second.zones.remove("example.com")
+    dns.add_zone("example.org", second)
+    dns.put("mail.example.com", "CNAME", "www.example.org")
+    for zone in ("example.com", "example.org"):
+        assert ask(hasty, zone, "NS").authoritative
+    second.tamper = authority.failing(REFUSED)
+    dns.recursive.tamper = authority.failing(SERVFAIL)
+    answer = ask(hasty, "mail.example.com")
+    assert (answer.outcome, answer.question.name) == (Outcome.REFUSED, "mail.example.com")
+    assert (answer.server, answer.zone) == ("ns2.example.org (127.0.0.3)", "example.org")
+
+
 def test_failure_to_find_the_zone_is_unknown(dns: LoopbackDns, hasty: DnsResolver) -> None:
     """Where the recursive resolver fails, nothing is known about the domain."""
     dns.recursive.tamper = authority.failing(SERVFAIL)
