@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,11 +15,14 @@ _STARTED_WITHIN = 10.0
 class Knot:
     """A running `knotd`; zones are given as the text of their master files."""
 
-    def __init__(self, folder: Path, address: str, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, address: str, port: int | None = None, *, also_at: Sequence[str] = ()
+    ) -> None:
         """Start it with its files in `folder`, or skip the test where it is missing."""
         daemon = require_tool("knotd", "apt-get install knot")
-        self.address = address
-        self.port = free_port([address]) if port is None else port
+        self.addresses = (address, *also_at)
+        """All that it listens at."""
+        self.port = free_port(self.addresses) if port is None else port
         self._controller = require_tool("knotc", "apt-get install knot")
         self._folder = folder
         self._configuration = folder / "knot.conf"
@@ -44,17 +48,24 @@ class Knot:
 
     def put_zone(self, name: str, master_file: str) -> None:
         """Serve a zone with this content from now on, in place of what it had."""
-        (self._folder / f"{name}.zone").write_text(master_file)
-        if name not in self._zones:
-            self._zones.append(name)
+        self.put_zones({name: master_file})
+
+    def put_zones(self, master_files: Mapping[str, str]) -> None:
+        """Serve zones with this content from now on, in place of what they had."""
+        for name, master_file in master_files.items():
+            (self._folder / f"{name}.zone").write_text(master_file)
+        added = [name for name in master_files if name not in self._zones]
+        if added:
+            self._zones += added
             self._configure()
-            self._control("reload").check_returncode()
-        self._control("--blocking", "zone-reload", name).check_returncode()
+            self._order("reload")
+        self._order("--blocking", "zone-reload", *master_files)
 
     def _configure(self) -> None:
         zones = "".join(f"  - domain: {name}\n    file: {name}.zone\n" for name in self._zones)
+        listen = ", ".join(f"{address}@{self.port}" for address in self.addresses)
         self._configuration.write_text(
-            f"server:\n  rundir: {self._folder}\n  listen: {self.address}@{self.port}\n"
+            f"server:\n  rundir: {self._folder}\n  listen: [ {listen} ]\n"
             f"database:\n  storage: {self._folder}\n"
             f"control:\n  listen: {self._folder}/knot.sock\n"
             "log:\n  - target: stderr\n    any: info\n"
@@ -68,6 +79,11 @@ class Knot:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.close()
                 raise RuntimeError((self._folder / "knot.log").read_text())
+
+    def _order(self, *arguments: str) -> None:
+        done = self._control(*arguments)
+        if done.returncode:
+            raise RuntimeError(done.stdout.decode() + (self._folder / "knot.log").read_text())
 
     def _answers_control(self) -> bool:
         return self._control("status").returncode == 0
