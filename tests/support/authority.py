@@ -47,6 +47,17 @@ def failing(rcode: int) -> Tamper:
     return lambda query, _: [query[:2] + bytes([0x80, rcode]) + counts + _question_of(query)]
 
 
+def failing_because(code: int) -> Tamper:
+    """Send SERVFAIL with an extended error (RFC 8914)."""
+
+    def reply_with(query: bytes, reply: bytes) -> Sequence[bytes]:
+        (plain,) = failing(SERVFAIL)(query, reply)
+        option = b"\0" + struct.pack("!HHIHHHH", 41, 1232, 0, 6, 15, 2, code)
+        return [plain[:10] + b"\0\1" + plain[12:] + option]
+
+    return reply_with
+
+
 def not_authoritative(query: bytes, reply: bytes) -> Sequence[bytes]:
     """Send the right reply without the AA bit."""
     return [reply[:2] + bytes([reply[2] & ~0x04]) + reply[3:]]
@@ -80,6 +91,8 @@ class DnsServer:
         self.address = address
         self.tamper: Tamper | None = None
         """A fault, over UDP and TCP alike."""
+        self.delay = 0.0
+        """How long a reply over UDP is held back, in seconds."""
         self.queries: Counter[tuple[str, str]] = Counter()
         """How often each name and type was asked for."""
         self.tcp_connections = 0
@@ -135,7 +148,13 @@ class DnsServer:
             for _ in range(_MAX_BURST):
                 query, sender = sock.recvfrom(_LARGEST_QUERY)
                 for reply in self.replies(query, stream=False):
-                    sock.sendto(reply, sender)
+                    self._send(sock, reply, sender)
+
+    def _send(self, sock: socket.socket, reply: bytes, receiver: object) -> None:
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, _send_late, sock, reply, receiver)
+        else:
+            sock.sendto(reply, receiver)
 
     def _encoded(self, query: bytes, *, stream: bool) -> tuple[tuple[str, str], bytes]:
         request = dnslib.DNSRecord.parse(query)
@@ -347,6 +366,12 @@ def free_port(addresses: Sequence[str]) -> int:
                     probe.bind((address, port))
                     port = probe.getsockname()[1]
             return port
+
+
+def _send_late(sock: socket.socket, reply: bytes, receiver: object) -> None:
+    # By then the server may have been closed.
+    with contextlib.suppress(OSError):
+        sock.sendto(reply, receiver)
 
 
 def _resource(record: Record) -> dnslib.RR:

@@ -2,7 +2,8 @@
 
 Names are lower-case texts without trailing dot, values in the form that
 `service.core.answers.Answer` documents. Knows delegations, aliases, wildcards
-and empty non-terminals (RFC 1034 section 4.3.2, RFC 4592, RFC 8020).
+and empty non-terminals (RFC 1034 section 4.3.2, RFC 4592, RFC 8020), and
+aliases of whole trees (RFC 6672).
 """
 
 import threading
@@ -75,6 +76,7 @@ class Zone:
         for _ in range(_MAX_HOPS):
             if cut := self._cut_above(name):
                 return self._referral(cut, answer)
+            answer += self._dname_above(name)
             at_name = self._records_at(name)
             if at_name is None:
                 return Lookup(NXDOMAIN, answer=answer, authority=self._soa())
@@ -92,6 +94,8 @@ class Zone:
 
     def _records_at(self, name: str) -> dict[str, tuple[str, ...]] | None:
         """Return the sets at a name, its wildcard's if need be; None where it does not exist."""
+        for dname in self._dname_above(name):
+            return {"CNAME": (f"{name.removesuffix(dname.owner)}{dname.value}",)}
         if name in self._sets:
             return self._sets[name]
         if self._has_descendants(name):
@@ -102,6 +106,14 @@ class Zone:
             if ancestor in self._sets or self._has_descendants(ancestor):
                 break
         return None
+
+    def _dname_above(self, name: str) -> list[Record]:
+        """Return the record that makes an alias of everything below its owner, if there is one."""
+        return [
+            Record(ancestor, "DNAME", target)
+            for ancestor in ancestors(name)
+            for target in self._sets.get(ancestor, {}).get("DNAME", ())
+        ]
 
     def _has_descendants(self, name: str) -> bool:
         return any(known.endswith("." + name) for known in self._sets)
