@@ -17,7 +17,7 @@ _MOST_REMEMBERED = 4096
 # With a small v: section 4.8 would take a capital one, but the tag lists of DKIM
 # that it builds on do not (RFC 6376, section 3.2), and neither do all receivers.
 _VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|$)")
-_RESEMBLING = re.compile(r"\W*v\W*dmarc", re.IGNORECASE)
+_RESEMBLING = re.compile(r"(?:\W*|.*;\s*)v\W*dmarc", re.IGNORECASE | re.DOTALL)
 _TAG_NAME = re.compile(r"[a-z]+")
 _POLICIES = {policy.lower(): policy for policy in DmarcPolicy}
 _POLICY_TAGS = ("p", "sp", "np")

@@ -471,6 +471,7 @@ def test_multiple_spf_records() -> None:
     [
         (DMARC, "v=DMARC1; p=rejected", "the tag p must be none, quarantine or reject"),
         (DMARC, "v=dmarc1; p=none", "the tag v must stand first and be exactly v=DMARC1"),
+        (DMARC, "p=none; v=DMARC1", "the tag v must stand first and be exactly v=DMARC1"),
         (DMARC, "v=DMARC1; p none", "the tag p none is not of the form tag=value"),
         (SPF, "v=spf1 include:amazonses.com ipv4:192.0.2.1 ~all", "ipv4:192.0.2.1 is no valid term of SPF"),
     ],
