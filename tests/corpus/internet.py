@@ -53,7 +53,7 @@ class Internet:
     def __init__(self, situation: Situation) -> None:
         """Connect them."""
         self._zones = (*situation.zones, *common_zones())
-        self._addresses = dict(pair for zone in self._zones for pair in _addresses(zone))
+        self._addresses = dict(pair for zone in self._zones for pair in addresses(zone))
         self.known = Zones()
         """Every zone as its first name server has it: what a recursive resolver knows."""
         for zone in self._zones:
@@ -151,7 +151,8 @@ def _value(rdata: dns.rdata.Rdata) -> str:
     return text if text.endswith(" .") else text.removesuffix(".")
 
 
-def _addresses(zone: ZoneFile) -> Iterator[tuple[str, str]]:
+def addresses(zone: ZoneFile) -> Iterator[tuple[str, str]]:
+    """Yield the name servers of a zone with their addresses, nothing where the name does not exist."""
     for host, sound in zip(zone.servers, SOUND, strict=False):
         match zone.faults.get(host):
             case None:

@@ -4,6 +4,7 @@ from collections import Counter
 
 from service.core.records import Problem, RecordState
 from service.core.verdict import Outcome
+from tests.corpus.internet import SOUND, Internet, addresses
 from tests.corpus.situation import FOLDER, Fault, Recursion, common_zones, every_situation
 
 CORPUS = every_situation()
@@ -52,6 +53,19 @@ def test_situations_are_apart() -> None:
     sentences = [situation.teaches for situation in CORPUS]
     for each in (zones + shared, sentences, [situation.domain.name for situation in CORPUS]):
         assert [text for text, count in Counter(each).items() if count > 1] == []
+
+
+def test_zones_can_be_served() -> None:
+    """One program has one text of a zone, and a name server one address, whatever zones it has."""
+    programs = {address: number % 2 for number, address in enumerate(SOUND)}
+    for situation in CORPUS:
+        internet = Internet(situation)
+        texts: dict[tuple[str, object], str] = {}
+        for zone in situation.zones:
+            for host, address in addresses(zone):
+                assert internet.address_of(host) == address, (situation.name, host)
+                served = (zone.name, programs.get(address, address))
+                assert texts.setdefault(served, zone.texts[host]) == zone.texts[host], (situation.name, host)
 
 
 def test_each_situation_says_what_it_teaches() -> None:
