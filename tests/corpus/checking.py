@@ -21,10 +21,14 @@ class _Recorded:
     resolver: ports.Resolver
     answers: dict[Question, Answers] = field(default_factory=dict)
 
-    def resolve(self, questions: Sequence[Question], *, every_server: bool) -> Sequence[Answers]:
-        found = self.resolver.resolve(questions, every_server=every_server)
-        self.answers |= zip(questions, found, strict=True)
-        return found
+    def start(self, look_ups: Sequence[ports.LookUp], done: ports.Done) -> None:
+        def hear(complete: Sequence[tuple[int, Sequence[Answers] | Exception]]) -> None:
+            for number, found in complete:
+                if not isinstance(found, Exception):
+                    self.answers |= zip(look_ups[number].questions, found, strict=True)
+            done(complete)
+
+        self.resolver.start(look_ups, hear)
 
 
 @dataclass

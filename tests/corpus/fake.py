@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from service import ports
 from service.core.answers import Answer, Answers, Outcome, Question, RecordType
 from tests.corpus.internet import Internet
 from tests.corpus.situation import Fault, Recursion, ZoneFile
@@ -42,13 +43,16 @@ class FakeResolver:
         self._recursive = authority.Internet([internet.known])
         self._first = first
 
-    def resolve(self, questions: Sequence[Question], *, every_server: bool) -> Sequence[Answers]:
-        """Answer all questions, in their order."""
-        if len(set(questions)) != len(questions):
-            raise AssertionError(f"something is asked for twice: {questions}")
-        if impossible := [question for question in questions if len(question.name) > _LONGEST_NAME]:
+    def start(self, look_ups: Sequence[ports.LookUp], done: ports.Done) -> None:
+        """Answer all look-ups, at once."""
+        done([(number, self._answer_all(look_up)) for number, look_up in enumerate(look_ups)])
+
+    def _answer_all(self, look_up: ports.LookUp) -> Sequence[Answers]:
+        if len(set(look_up.questions)) != len(look_up.questions):
+            raise AssertionError(f"something is asked for twice: {look_up}")
+        if impossible := [each for each in look_up.questions if len(each.name) > _LONGEST_NAME]:
             raise AssertionError(f"no such name can exist: {impossible}")
-        return [self._answers(question, every_server=every_server) for question in questions]
+        return [self._answers(question, every_server=look_up.every_server) for question in look_up.questions]
 
     def _answers(self, question: Question, *, every_server: bool, hops: int = _MAX_HOPS) -> Answers:
         zone = self._internet.zone_of(question.name)
