@@ -84,13 +84,7 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
     An unknown outcome changes no status and counts for nothing. It only shows
     in the findings, and brings the next check forward.
     """
-    provider = check.verdict.dns_provider
-    seen = replace(
-        domain,
-        records=_settled(domain.records, check.verdict.records),
-        # Recursive resolvers say nothing of a zone's name servers: then it stays.
-        dns_provider=domain.dns_provider if provider is None else provider,
-    )
+    seen = _seen(domain, check.verdict)
     match domain.status:
         case Status.PENDING:
             moved = _pending(seen, check, policy)
@@ -106,6 +100,15 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
     if moved.change is not None and moved.change.type in _ABOUT_RECORDS:
         moved = replace(moved, change=replace(moved.change, reason=_described(news)))
     return replace(moved, domain=_scheduled(domain, moved, check, policy))
+
+
+def _seen(domain: Domain, verdict: Verdict) -> Domain:
+    records = _settled(domain.records, verdict.records)
+    # Recursive resolvers say nothing of a zone's name servers: then it stays.
+    provider = domain.dns_provider if verdict.dns_provider is None else verdict.dns_provider
+    if records is domain.records and provider == domain.dns_provider:
+        return domain
+    return replace(domain, records=records, dns_provider=provider)
 
 
 def _pending(domain: Domain, check: Check, policy: Policy) -> Moved:
@@ -233,6 +236,8 @@ def _settled(before: tuple[Record, ...], after: tuple[Record, ...]) -> tuple[Rec
 
     Servers are sampled at random: nothing is to be written for that.
     """
+    if before is after:
+        return before
     return tuple(
         old if _said(new.finding) == _said(old.finding) else new
         for old, new in zip(before, after, strict=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 
 from service.core import answers as dns
-from service.core import dmarc, dns_providers, matching, outages, problems, remarks
+from service.core import dmarc, dns_providers, matching, outages, problems, remarks, steady
 from service.core.answers import Answer, Answers, Question
 from service.core.case import Case, observed
 from service.core.domain import Domain
@@ -93,6 +93,18 @@ def judge(domain: Domain, answers: Mapping[Question, Answers]) -> Verdict:
 
     A question without an answer counts as unknown.
     """
+    if (same := steady.seen(domain, answers)) is not None:
+        return Verdict(
+            records=domain.records,
+            outcome=Outcome.PASSED,
+            confirmed=same.confirmed,
+            unknown=False,
+            dns_provider=_dns_provider(domain, same.answers),
+        )
+    return _judge(domain, answers)
+
+
+def _judge(domain: Domain, answers: Mapping[Question, Answers]) -> Verdict:
     rulings = _rulings(domain, answers)
     required = [ruling for ruling in rulings if ruling.record.required]
     failed = [ruling for ruling in required if ruling.standing is _Standing.FAILED]
@@ -107,7 +119,7 @@ def judge(domain: Domain, answers: Mapping[Question, Answers]) -> Verdict:
         outcome=outcome,
         confirmed=confirmed,
         unknown=any(ruling.standing is _Standing.UNKNOWN for ruling in required),
-        dns_provider=_dns_provider(domain, rulings),
+        dns_provider=_dns_provider(domain, [(ruling.record, ruling.answer) for ruling in rulings]),
     )
 
 
@@ -178,13 +190,12 @@ def _found(case: Case) -> Record:
     return replace(record, finding=Finding(RecordState.FOUND, seen, hint=hint, server=case.answer.server))
 
 
-def _dns_provider(domain: Domain, rulings: Sequence[_Ruling]) -> str | None:
+def _dns_provider(domain: Domain, told_of: Iterable[tuple[Record, Answer | None]]) -> str | None:
     """Return who serves the domain's zone: as before, where one of several does."""
     told = None
-    for ruling in rulings:
-        answer = ruling.answer
+    for record, answer in told_of:
         # The record of DMARC may be in a zone above.
-        if answer is None or not answer.authoritative or ruling.record.purpose is Purpose.DMARC:
+        if answer is None or not answer.authoritative or record.purpose is Purpose.DMARC:
             continue
         provider = dns_providers.of_server(answer.server)
         name = "" if provider is None else provider.name

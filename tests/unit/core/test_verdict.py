@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core import answers as dns
-from service.core import matching, names, verdict
+from service.core import matching, names, steady, verdict
 from service.core.answers import Answer, Answers, Question, RecordType
+from service.core.domain import Domain, Status
 from service.core.records import Problem, Purpose, Record, RecordState
 from service.core.verdict import Outcome
 from tests.unit.core import zones
@@ -401,3 +402,78 @@ def test_a_suffix_that_cannot_be_asked_leaves_it_open() -> None:
 def test_the_purposes_are_all_judged() -> None:
     """The domain of these tests has every kind of record."""
     assert {record.purpose for record in DOMAIN.records} == set(Purpose)
+
+
+def steady_domain(name: str) -> Domain:
+    """Return a VERIFIED domain, all of whose records were found as offered."""
+    made = zones.domain(name)
+    asked = verdict.questions(made)
+    found = verdict.judge(made, zones.answers(asked, zones.published(made.records)))
+    return replace(made, records=found.records, status=Status.VERIFIED)
+
+
+CHANGES = st.sampled_from(
+    ["nothing", "gone", "other", "more", "unknown", "unasked", "two servers", "many servers"]
+)
+
+
+@pytest.mark.parametrize("name", ["example.com", "mail.example.com", "a.b.c.mail.example.com"])
+@given(
+    changes=st.dictionaries(st.integers(min_value=0, max_value=9), CHANGES, max_size=3), hint=st.booleans()
+)
+def test_the_short_way_says_what_the_long_way_says(name: str, changes: dict[int, str], hint: bool) -> None:
+    """Of a domain as it was, and of one in which anything is otherwise."""
+    domain = steady_domain(name)
+    if hint:
+        first, *others = domain.records
+        domain = replace(
+            domain, records=(replace(first, finding=replace(first.finding, hint="as before")), *others)
+        )
+    asked = verdict.questions(domain)
+    told = dict(zones.answers(asked, zones.published(domain.records)))
+    for number, change in changes.items():
+        question = asked[number % len(asked)]
+        if question in told:
+            changed = _changed(told[question], change)
+            if changed is None:
+                del told[question]
+            else:
+                told[question] = changed
+    assert verdict.judge(domain, told) == verdict._judge(domain, told)
+
+
+def _changed(told: Answers, change: str) -> Answers | None:
+    (answer,) = told.by_server
+    match change:
+        case "unasked":
+            return None
+        case "gone":
+            return replace(told, by_server=(replace(answer, outcome=dns.Outcome.NODATA, values=()),))
+        case "other":
+            return replace(told, by_server=(replace(answer, outcome=dns.Outcome.FOUND, values=("other",)),))
+        case "more":
+            return replace(
+                told,
+                by_server=(
+                    replace(answer, outcome=dns.Outcome.FOUND, values=(*answer.values, "v=spf1 -all")),
+                ),
+            )
+        case "unknown":
+            return replace(told, by_server=(replace(answer, outcome=dns.Outcome.TIMEOUT, values=()),))
+        case "two servers":
+            return replace(told, by_server=(answer, answer), servers=2)
+        case "many servers":
+            return replace(told, servers=5)
+        case _:
+            return told
+
+
+def test_the_short_way_is_taken() -> None:
+    """A sample of a domain as it was needs no longer look, of a zone with any number of servers."""
+    domain = steady_domain("mail.example.com")
+    told = zones.answers(verdict.questions(domain), zones.published(domain.records))
+    for servers in (1, 2, 3):
+        sampled = {question: replace(each, servers=servers) for question, each in told.items()}
+        same = steady.seen(domain, sampled)
+        assert same is not None
+        assert same.confirmed is (servers <= 2)
