@@ -17,6 +17,7 @@ from service.dns.config import DnsConfig, Mode
 from service.dns.config import Endpoint as Nameserver
 from service.dns.resolver import DnsResolver
 from service.mail.local import LocalMailProvider
+from service.removal import IdentityRemover
 from service.rpc import RpcConfig, RpcServer, WatchCodec
 from service.settings import Settings, SettingsError
 from service.store import sql as store
@@ -118,11 +119,13 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
     usecases = UseCases(
         create_domain=CreateDomain(
             store=opened,
+            identities=opened,
             provider=provider,
             clock=clock,
             policy=policy,
             region=settings.region,
             quota=settings.domain_quota,
+            reservation=settings.identity_reservation,
         ),
         get_domain=GetDomain(opened),
         list_domains=ListDomains(opened, tokens),
@@ -139,11 +142,15 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         usecases=usecases, hub=hub, keys=opened, clock=clock, ping=opened.ping, config=_rpc_config(settings)
     )
     upkeep = Upkeep(log=opened, clock=clock, retention=settings.event_retention)
+    removal = IdentityRemover(
+        identities=opened, provider=provider, clock=clock, lease=settings.identity_lease
+    )
     stopped = _stop_signal()
 
     await hub.start()
     verifier.start()
     upkeep.start()
+    removal.start()
     try:
         port = await server.start()
         _announce(settings, port)
@@ -155,6 +162,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, verifier.stop)
         await loop.run_in_executor(None, upkeep.end)
+        await loop.run_in_executor(None, removal.end)
         resolver.close()
     _log.info("server_stopped")
 
@@ -176,6 +184,7 @@ def verification_policy(settings: Settings) -> lifecycle.Policy:
         window=settings.verification_window,
         grace=settings.grace_period,
         grace_checks=settings.grace_checks,
+        transfer=settings.transfer_window,
         intervals=schedule.Intervals(
             first_delay=settings.check_first_delay,
             pending=settings.check_pending_interval,

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from service.core.answers import Answers, Question
-from service.core.domain import Domain, Event, Health, Move, Status
+from service.core.domain import Contest, Domain, Event, Health, Move, Status
 from service.core.keys import Key
 from service.core.records import Identity
 
@@ -73,9 +73,8 @@ class ProviderState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IdentityRef:
-    """Names one identity at the provider."""
+    """Names one identity at the provider: of a name and region, whoever asks for it."""
 
-    tenant: str
     name: str
     region: str
 
@@ -89,8 +88,19 @@ class MailProvider(Protocol):
     def create_identity(self, ref: IdentityRef, mail_from: str) -> Identity:
         """Make the identity, or adopt the one there is; idempotent.
 
-        From then on `mail_from` is the host of its envelope senders, whatever
-        it was before; the DKIM tokens of an identity stay the same.
+        It is the same for every tenant. From then on `mail_from` is the host
+        of its envelope senders, whatever it was before; the DKIM tokens of an
+        identity stay the same. `IdentityStore.reserve` comes first.
+        """
+
+    def delete_identity(self, ref: IdentityRef) -> None:
+        """Delete the identity; idempotent, and no error where there is none.
+
+        It must return, or raise, well within the lease of a `Removal`.
+
+        Raises:
+            ServiceError: it could not be deleted now.
+
         """
 
     def states(self, refs: Sequence[IdentityRef]) -> Mapping[IdentityRef, ProviderState]:
@@ -138,16 +148,27 @@ class DomainStore(Protocol):
     When a method has returned, what it did survives a crash.
     """
 
-    def create(self, draft: Domain, *, actor: str, request: CreateRequest | None, quota: int = 0) -> Domain:
+    def create(
+        self,
+        draft: Domain,
+        *,
+        actor: str,
+        request: CreateRequest | None,
+        quota: int = 0,
+        reservation: str | None = None,
+    ) -> Domain:
         """Add a domain, with its CREATED event, and return it with its revision.
 
         The name is marked as held by the tenant, for ever, for `is_foreign`.
+        `reservation` is what `IdentityStore.reserve` gave for its identity,
+        and ends with it; None where the provider has no part in it.
 
         Raises:
             ServiceError: DOMAIN_EXISTS when the tenant has the name;
                 DOMAIN_QUOTA when it has `quota` domains already (0: no limit);
                 CONCURRENT_CHANGE when the draft is not contested and another
-                tenant has come to hold the name; INVALID_FIELD for
+                tenant has come to hold the name, or when the identity may have
+                been removed since it was reserved; INVALID_FIELD for
                 `request_id` when it was used with another fingerprint. With the
                 same fingerprint the first answer is returned instead.
 
@@ -198,6 +219,10 @@ class DomainStore(Protocol):
     def delete(self, tenant: str, name: str, *, actor: str) -> int:
         """Delete a domain, with its DELETED event; return the event's revision.
 
+        Where no tenant has a domain of its name and region any more, the
+        identity becomes due to be removed. A transfer that the domain has
+        begun ends, which its holder is told.
+
         Raises:
             ServiceError: DOMAIN_NOT_FOUND.
 
@@ -212,7 +237,9 @@ class Claim:
     lease: str
     """Random; what `save` and `release` are recognised by."""
     held_elsewhere: bool
-    """Whether another tenant has the name VERIFIED."""
+    """Whether another tenant has the name VERIFIED. `save` looks again."""
+    proved_elsewhere: bool = False
+    """Whether another tenant has ever been VERIFIED with the name by its OWNERSHIP record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +248,8 @@ class CheckedMove:
 
     claim: Claim
     move: Move
+    contest: Contest | None = None
+    """Applied in place of `move` while another tenant has the name VERIFIED."""
 
 
 class CheckQueue(Protocol):
@@ -253,6 +282,10 @@ class CheckQueue(Protocol):
         or where another tenant became VERIFIED with the name first: such a
         domain is left as it was, to be checked again. Where only `checks`
         differs, nothing but the schedule is written.
+
+        A contest may change the domain that holds the name, in the same
+        transaction. That one loses its lease, whoever has it, and is due as
+        the contest says: what was asked about it was asked of its old state.
         """
 
     def release(self, claims: Sequence[Claim]) -> None:
@@ -266,6 +299,47 @@ class CheckQueue(Protocol):
 
         Domains that do not exist or are not PENDING are passed over.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The removal of an identity, taken under a lease."""
+
+    ref: IdentityRef
+    token: str
+    """Random; what `finish` and `put_off` are recognised by."""
+    failures: int
+    """How often it was put off."""
+
+
+class IdentityStore(Protocol):
+    """The identities that the provider may have though no domain needs them.
+
+    The provider cannot take part in a transaction. So before an identity is
+    made, and with the deletion of the last domain that needs it, it is noted
+    down here: whoever finds a note that is due, and no domain of its name and
+    region, removes the identity. Of creation and removal of one identity at
+    the same time the creation is made to start again, or to wait.
+    """
+
+    def reserve(self, ref: IdentityRef, now: datetime, patience: timedelta) -> str | None:
+        """Note that an identity is going to be made; return what `DomainStore.create` wants to see.
+
+        Unless a domain is created with it, it is due for removal after
+        `patience`. None while it is being removed: to be asked again.
+        """
+
+    def take_removal(self, now: datetime, lease: timedelta) -> Removal | None:
+        """Take an identity that no domain needs, due at `now`, for `lease`; None where none is.
+
+        From then on nothing that was reserved before can become a domain.
+        """
+
+    def finish(self, removal: Removal) -> None:
+        """Forget an identity that was removed."""
+
+    def put_off(self, removal: Removal, due: datetime) -> None:
+        """Give an identity back that could not be removed: to be taken again at `due`."""
 
 
 @dataclass(frozen=True, slots=True)

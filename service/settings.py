@@ -71,6 +71,21 @@ class Settings(BaseSettings):
         default="eu-west-1", description="The provider's region for domains that are created without one."
     )
 
+    identity_reservation: Duration = Field(
+        default=10 * _MINUTE,
+        ge=_SECOND,
+        le=_DAY,
+        description="After what time an identity is removed from the provider that CreateDomain made, "
+        "but no domain with it.",
+    )
+    identity_lease: Duration = Field(
+        default=60 * _SECOND,
+        ge=_SECOND,
+        le=_HOUR,
+        description="How long a removal of an identity is kept from other processes; "
+        "longer than the provider takes to answer.",
+    )
+
     dns_mode: Literal["authoritative", "recursive"] = Field(
         default="authoritative",
         description="Whom to ask: the zone's own name servers, which know a change at once, or a resolver.",
@@ -144,6 +159,13 @@ class Settings(BaseSettings):
         ge=0 * _SECOND,
         le=90 * _DAY,
         description="How long records must have been broken before a VERIFIED domain becomes FAILED.",
+    )
+    transfer_window: Duration = Field(
+        default=72 * _HOUR,
+        ge=_SECOND,
+        le=90 * _DAY,
+        description="How long a VERIFIED domain may take to prove ownership, "
+        "once another claim to its name is proved.",
     )
     grace_checks: int = Field(
         default=3, ge=1, le=100, description="How many definite failures in a row that takes at least."

@@ -94,3 +94,13 @@ class Answers:
     question: Question
     by_server: tuple[Answer, ...]
     servers: int = 1
+
+    @property
+    def definite(self) -> tuple[Answer, ...]:
+        """The answers that say something about the zone's content."""
+        return tuple(answer for answer in self.by_server if answer.outcome.is_definite)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether at least half of the name servers could tell."""
+        return 2 * len(self.definite) >= self.servers

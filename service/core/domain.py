@@ -59,6 +59,16 @@ class CheckState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """A claim to the name of a VERIFIED domain that another tenant has proved."""
+
+    claim: str
+    """Generation of the domain that claims the name. Never shown to anybody."""
+    deadline: datetime
+    """Until when the holder can keep the name, by proving that it controls it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """A sending domain of one tenant. `name` is canonical (see core.names)."""
 
@@ -80,6 +90,9 @@ class Domain:
     disable_reason: str = ""
     records: tuple[Record, ...]
     contested: bool = False
+    """Whether the name has to be proved by an OWNERSHIP record besides the others."""
+    transfer: Transfer | None = None
+    """The transfer that runs against it. Only while it is VERIFIED."""
     dns_provider: str = ""
     """Who runs the zone's name servers, as it calls itself. Empty where not known."""
     create_time: datetime
@@ -133,6 +146,13 @@ class Moved:
 
 Move = Callable[[Domain], Moved]
 """A pure rule that the store applies to a domain under its row lock."""
+
+Contest = Callable[[Domain, Domain], tuple[Moved, Moved | None]]
+"""A pure rule that the store applies in place of a `Move` where another tenant has the name VERIFIED.
+
+It takes the domain that claims the name and the one that holds it, and returns
+what becomes of each; None where nothing becomes of the holder.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,16 @@ the event to tell, if any. `verification.md`'s table is this module:
     VERIFIED -> FAILED    definitely broken for the grace period, or provider revoked
     FAILED   -> VERIFIED  a later check finds everything right
     FAILED   -> PENDING   VerifyDomain was called and the check did not pass
+
+`core.transfer` adds what another tenant's claim does to a VERIFIED domain.
 """
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from service.core import offer, schedule
+from service.core import offer, ownership, schedule
+from service.core.answers import Answers
 from service.core.domain import (
     Change,
     CheckState,
@@ -44,6 +47,8 @@ class Policy:
     """How long a verified domain's records may be broken."""
     grace_checks: int = 3
     """In how many checks at least they must have been seen broken."""
+    transfer: timedelta = timedelta(hours=72)
+    """How long a verified domain may take to prove ownership, once another claim is proved."""
     intervals: schedule.Intervals = field(default_factory=schedule.Intervals)
 
 
@@ -56,8 +61,16 @@ class Check:
     provider_ready: bool
     """Whether the mail provider lets the domain send."""
     provider_revoked: bool
-    held_elsewhere: bool
+    held_elsewhere: bool = False
     """Whether another tenant has the name VERIFIED."""
+    proved_elsewhere: bool = False
+    """Whether another tenant has ever proved that it controls the name."""
+    transfer_deadline: datetime | None = None
+    """When the transfer is decided that this domain's claim has begun, if it has."""
+    challenges: Answers | None = None
+    """What stands where challenges are published (`ownership.question`), if it was asked."""
+    token: str = ""
+    """A new random challenge, for whoever has to be given one."""
     requested: bool = False
     """Whether VerifyDomain asked for it: such a check demotes no VERIFIED domain."""
     spread: float = 0.5
@@ -66,6 +79,8 @@ class Check:
 
 def needs_confirmation(domain: Domain, verdict: Verdict, now: datetime, policy: Policy) -> bool:
     """Whether a sampled verdict would move the domain, so that all servers must agree."""
+    if domain.transfer is not None:
+        return True
     match domain.status:
         case Status.PENDING | Status.FAILED:
             return verdict.outcome is Outcome.PASSED
@@ -99,11 +114,16 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
         moved = replace(moved, change=Change(EventType.RECORDS_CHANGED, actor=VERIFIER))
     if moved.change is not None and moved.change.type in _ABOUT_RECORDS:
         moved = replace(moved, change=replace(moved.change, reason=_described(news)))
+    if moved.domain.transfer is not None and ownership.is_proved(seen, check.challenges):
+        moved = _told_along(moved, ownership.ended(moved.domain), "ownership is proved")
+    if _must_be_contested(domain, check):
+        asked = ownership.demanded(moved.domain, check.token)
+        moved = _told_along(moved, asked, "ownership must be proved")
     return replace(moved, domain=_scheduled(domain, moved, check, policy))
 
 
 def _seen(domain: Domain, verdict: Verdict) -> Domain:
-    records = _settled(domain.records, verdict.records)
+    records = _settled(domain.records, ownership.urged(verdict.records, domain.transfer))
     # Recursive resolvers say nothing of a zone's name servers: then it stays.
     provider = domain.dns_provider if verdict.dns_provider is None else verdict.dns_provider
     if records is domain.records and provider == domain.dns_provider:
@@ -111,8 +131,24 @@ def _seen(domain: Domain, verdict: Verdict) -> Domain:
     return replace(domain, records=records, dns_provider=provider)
 
 
+def _told_along(moved: Moved, domain: Domain, reason: str) -> Moved:
+    """Return a move that also makes this of its domain, with an event for it where there is none."""
+    return Moved(domain, moved.change or records_changed(reason))
+
+
+def records_changed(reason: str) -> Change:
+    """Return the event of records that are others than before, or stand otherwise."""
+    return Change(EventType.RECORDS_CHANGED, reason, actor=VERIFIER)
+
+
+def _must_be_contested(domain: Domain, check: Check) -> bool:
+    """Whether the domain was the first to have its name, and another has proved it since."""
+    elsewhere = check.held_elsewhere or check.proved_elsewhere
+    return domain.status is not Status.VERIFIED and not domain.contested and elsewhere
+
+
 def _pending(domain: Domain, check: Check, policy: Policy) -> Moved:
-    if _passed(check):
+    if _may_verify(domain, check):
         return _verify(domain, check.time)
     deadline = domain.verification_deadline
     if deadline is None or check.time < deadline:
@@ -121,12 +157,15 @@ def _pending(domain: Domain, check: Check, policy: Policy) -> Moved:
     # window, though not for ever, since a zone may stay unreachable.
     if not _told(check) and check.time < deadline + policy.grace:
         return Moved(domain)
-    return _fail(domain, StatusReason.VERIFICATION_TIMED_OUT, check.time)
+    # Whoever has to wait for a transfer cannot do anything about it.
+    if check.transfer_deadline is not None:
+        return Moved(domain)
+    return failed(domain, StatusReason.VERIFICATION_TIMED_OUT, check.time)
 
 
 def _verified(domain: Domain, check: Check, policy: Policy) -> Moved:
     if check.provider_revoked and not check.requested:
-        return _fail(domain, StatusReason.PROVIDER_REVOKED, check.time)
+        return failed(domain, StatusReason.PROVIDER_REVOKED, check.time)
     checks = domain.checks
     match check.verdict.outcome:
         case Outcome.UNDECIDED:
@@ -157,21 +196,21 @@ def _broken(domain: Domain, check: Check, policy: Policy) -> Moved:
     counted = replace(domain, checks=replace(checks, failed_checks=checks.failed_checks + 1))
     lasted = check.time - checks.failing_since >= policy.grace
     if lasted and confirmed and counted.checks.failed_checks >= policy.grace_checks:
-        return _fail(counted, StatusReason.RECORDS_BROKEN, check.time)
+        return failed(counted, StatusReason.RECORDS_BROKEN, check.time)
     return Moved(counted)
 
 
 def _failed(domain: Domain, check: Check) -> Moved:
-    return _verify(domain, check.time) if _passed(check) else Moved(domain)
+    return _verify(domain, check.time) if _may_verify(domain, check) else Moved(domain)
 
 
-def _passed(check: Check) -> bool:
-    return (
-        check.verdict.outcome is Outcome.PASSED
-        and check.verdict.confirmed
-        and check.provider_ready
-        and not check.held_elsewhere
-    )
+def _may_verify(domain: Domain, check: Check) -> bool:
+    return passed(check) and not check.held_elsewhere and not _must_be_contested(domain, check)
+
+
+def passed(check: Check) -> bool:
+    """Whether a check found everything right, for certain, and the provider is ready."""
+    return check.verdict.outcome is Outcome.PASSED and check.verdict.confirmed and check.provider_ready
 
 
 def _told(check: Check) -> bool:
@@ -193,9 +232,10 @@ def _verify(domain: Domain, now: datetime) -> Moved:
     return Moved(verified, Change(EventType.STATUS_CHANGED, StatusReason.RECORDS_FOUND, actor=VERIFIER))
 
 
-def _fail(domain: Domain, reason: StatusReason, now: datetime) -> Moved:
-    failed = replace(
-        domain,
+def failed(domain: Domain, reason: StatusReason, now: datetime) -> Moved:
+    """Return the domain as FAILED."""
+    after = replace(
+        ownership.ended(domain),
         status=Status.FAILED,
         status_reason=reason,
         status_time=now,
@@ -203,7 +243,7 @@ def _fail(domain: Domain, reason: StatusReason, now: datetime) -> Moved:
         checks=replace(domain.checks, failing_since=None, failed_checks=0, gap=0.0),
     )
     actor = PROVIDER if reason is StatusReason.PROVIDER_REVOKED else VERIFIER
-    return Moved(failed, Change(EventType.STATUS_CHANGED, reason, actor=actor))
+    return Moved(after, Change(EventType.STATUS_CHANGED, reason, actor=actor))
 
 
 def _news(before: Domain, after: Domain) -> list[Record]:
@@ -255,11 +295,12 @@ def _definite(record: Record) -> tuple[object, ...]:
 
 def _scheduled(before: Domain, moved: Moved, check: Check, policy: Policy) -> Domain:
     domain = moved.domain
-    moments = {
-        Status.PENDING: domain.verification_deadline,
-        Status.VERIFIED: domain.checks.failing_since and domain.checks.failing_since + policy.grace,
-        Status.FAILED: None,
-    }
+    moments = (
+        domain.verification_deadline,
+        domain.checks.failing_since and domain.checks.failing_since + policy.grace,
+        domain.transfer and domain.transfer.deadline,
+        check.transfer_deadline,
+    )
     undecided = check.verdict.outcome is Outcome.UNDECIDED
     checks = schedule.after_check(
         domain,
@@ -270,7 +311,7 @@ def _scheduled(before: Domain, moved: Moved, check: Check, policy: Policy) -> Do
         restored=moved.change is not None and moved.change.type is EventType.RECORDS_RESTORED,
         intervals=policy.intervals,
         spread=check.spread,
-        must_look_at=moments[domain.status],
+        must_look_at=min((each for each in moments if each and each > check.time), default=None),
     )
     if check.requested:
         counts = before.status is not Status.VERIFIED

@@ -107,6 +107,8 @@ class Identity:
 
 MX_PRIORITY = 10
 """Preference of the bounce exchanger: it is the only one, so any would do."""
+CHALLENGE_OCTETS = 20
+"""Of a random challenge: 160 bits."""
 CHALLENGE_PREFIX = "kraiter-verification="
 
 
@@ -170,7 +172,23 @@ def required_for(
             dmarc_value(dmarc_policy, dmarc_report_address),
             required=True,
         ),
-        *(() if challenge is None else (_ownership(name, challenge),)),
+        *(() if challenge is None else (ownership(name, challenge, required=True),)),
+    )
+
+
+def challenge_host(name: str) -> str:
+    """Return where the tenants that claim a name publish their challenges."""
+    return f"_kraiter-challenge.{name}"
+
+
+def ownership(name: str, challenge: str, *, required: bool) -> Record:
+    """Return the record by which a tenant proves that it controls a name."""
+    return Record(
+        Purpose.OWNERSHIP,
+        RecordType.TXT,
+        challenge_host(name),
+        f"{CHALLENGE_PREFIX}{challenge}",
+        required=required,
     )
 
 
@@ -180,15 +198,5 @@ def _dkim(name: str, token: str, zone: str) -> Record:
         RecordType.CNAME,
         f"{token}._domainkey.{name}",
         f"{token}.{zone}",
-        required=True,
-    )
-
-
-def _ownership(name: str, challenge: str) -> Record:
-    return Record(
-        Purpose.OWNERSHIP,
-        RecordType.TXT,
-        f"_kraiter-challenge.{name}",
-        f"{CHALLENGE_PREFIX}{challenge}",
         required=True,
     )

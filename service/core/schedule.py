@@ -20,7 +20,7 @@ class Intervals:
     fast_phase: timedelta = timedelta(minutes=10)
     """How long that phase lasts."""
     pending_max: timedelta = timedelta(minutes=15)
-    """PENDING: what the gap grows to after the fast phase."""
+    """PENDING, or VERIFIED with a transfer: what the gap grows to."""
     verified: timedelta = timedelta(hours=1)
     confirm: timedelta = timedelta(minutes=1)
     """VERIFIED, after a definite failure or a restore."""
@@ -97,8 +97,9 @@ def _regular_gap(domain: Domain, *, now: datetime, restored: bool, intervals: In
         case Status.VERIFIED:
             if restored or checks.failed_checks == 1:
                 return intervals.confirm
-            if checks.failing_since is not None:
-                return min(max(last, intervals.confirm) * _SLOWER, intervals.verified)
+            if checks.failing_since is not None or domain.transfer is not None:
+                longest = intervals.verified if domain.transfer is None else intervals.pending_max
+                return min(max(last, intervals.confirm) * _SLOWER, longest)
             return intervals.verified
         case Status.FAILED:
             young = now - domain.status_time < intervals.failed_age

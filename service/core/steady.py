@@ -53,7 +53,7 @@ def seen(domain: Domain, answers: Mapping[Question, Answers]) -> Steady | None:
     # Of a domain's own DMARC policy it counts, too, who told that there is none.
     own = dmarc.questions(domain.name)[0]
     consulted = [*(answer.question for _, answer in found), own]
-    return Steady(found, all(2 >= answers[each].servers for each in consulted))  # noqa: PLR2004 - one of two is half
+    return Steady(found, all(answers[each].servers <= 2 for each in consulted))  # noqa: PLR2004 - one of two is half
 
 
 def _policy(domain: Domain, record: Record, answers: Mapping[Question, Answers]) -> Answers | None:

@@ -160,7 +160,7 @@ def _told(question: Question, answers: Mapping[Question, Answers]) -> Answers:
 
 
 def _rule(record: Record, consulted: tuple[Answers, ...]) -> _Ruling:
-    definite = _definite(consulted[-1])
+    definite = consulted[-1].definite
     lacking = [answer for answer in definite if not matching.satisfies(record, answer.values)]
     if not definite:
         return _Ruling(record, _Standing.UNKNOWN, consulted)
@@ -205,13 +205,9 @@ def _dns_provider(domain: Domain, told_of: Iterable[tuple[Record, Answer | None]
     return told
 
 
-def _definite(answers: Answers) -> list[Answer]:
-    return [answer for answer in answers.by_server if answer.outcome.is_definite]
-
-
 def _first(answers: Sequence[Answer]) -> Answer:
     return min(answers, key=lambda answer: answer.server)
 
 
 def _is_confirmed(ruling: _Ruling) -> bool:
-    return all(2 * len(_definite(each)) >= each.servers for each in ruling.consulted)
+    return all(each.is_confirmed for each in ruling.consulted)

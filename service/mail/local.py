@@ -53,7 +53,7 @@ class LocalMailProvider:
         self._secret = secret
 
     def create_identity(self, ref: IdentityRef, mail_from: str) -> Identity:  # noqa: ARG002 - the port's, and of no use here
-        """Return the identity, which is always the same for the same domain of a tenant."""
+        """Return the identity, of which there is one for a name and region, whoever asks."""
         return Identity(
             dkim_tokens=tuple(self._token(ref, number) for number in range(_TOKENS)),
             dkim_zone="dkim.amazonses.com",
@@ -61,11 +61,14 @@ class LocalMailProvider:
             spf_include="amazonses.com",
         )
 
+    def delete_identity(self, ref: IdentityRef) -> None:
+        """Do nothing: there is nothing that could be left."""
+
     def states(self, refs: Sequence[IdentityRef]) -> Mapping[IdentityRef, ProviderState]:
         """Return READY for every identity."""
         return dict.fromkeys(refs, ProviderState.READY)
 
     def _token(self, ref: IdentityRef, number: int) -> str:
         """Return 32 characters that are valid in a DNS label, as SES's tokens are."""
-        subject = f"dkim\0{ref.tenant}\0{ref.name}\0{number}".encode()
+        subject = f"dkim\0{ref.region}\0{ref.name}\0{number}".encode()
         return base64.b32encode(hmac.digest(self._secret, subject, "sha256"))[:32].decode().lower()

@@ -1,19 +1,22 @@
 """The queue of checks: whose DNS is due, who looks at it, what came of it."""
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import BindParameter, Connection, bindparam, case, exists, func, null, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
-from service.core.domain import Domain, Moved, Status
+from service.core.domain import Domain, Status
 from service.core.errors import domain_not_found
 from service.ports import CheckedMove, Claim
-from service.store import changes, rows
+from service.store import changes, contests, rows
+from service.store.contests import Settled
 from service.store.part import Part
 from service.store.tables import checks, domains
+
+_log = structlog.get_logger(__name__)
 
 _RETRY_AFTER = timedelta(minutes=1)
 """When a domain is looked at again whose name another tenant verified first."""
@@ -40,24 +43,15 @@ _CLAIM_ONE = _TAKE.where(
     checks.c.generation == _GENERATION, or_(checks.c.lease.is_(None), checks.c.claim_time <= _now)
 ).returning(checks.c.generation)
 _EXISTS = select(exists().where(domains.c.tenant == bindparam("tenant"), domains.c.name == bindparam("name")))
-_other = domains.alias("other")
-_HELD_ELSEWHERE = (
-    exists()
-    .where(
-        _other.c.name == domains.c.name,
-        _other.c.status == Status.VERIFIED.value,
-        _other.c.tenant != domains.c.tenant,
-    )
-    .label("held_elsewhere")
-)
 _generations: BindParameter[str] = bindparam("generations", expanding=True)
-_CLAIMED = rows.DOMAINS.add_columns(_HELD_ELSEWHERE).where(domains.c.generation.in_(_generations))
+_CLAIMED = rows.DOMAINS.add_columns(contests.HELD_ELSEWHERE, contests.PROVED_ELSEWHERE).where(
+    domains.c.generation.in_(_generations)
+)
 _RELEASE = (
     update(checks)
     .where(checks.c.generation == bindparam("key"), checks.c.lease == bindparam("taken_by"))
     .values(lease=null(), claim_time=checks.c.next_check_time)
 )
-_VERIFY = update(domains).where(domains.c.generation == bindparam("key")).values(status=Status.VERIFIED.value)
 _NEXT_DUE = select(func.min(checks.c.claim_time))
 _PENDING_NAMES = select(domains.c.generation).where(
     domains.c.tenant == bindparam("tenant"),
@@ -116,31 +110,25 @@ class SqlChecks(Part):
         if not checked:
             return []
 
-        def work(connection: Connection) -> tuple[list[Domain | None], set[str]]:
+        def work(connection: Connection) -> tuple[Settled, list[Domain]]:
             now = self._clock.now()
-            current = _held(connection, [each.claim for each in checked])
-            moves = {
-                _key(each.claim): (before, each.move(before))
-                for each in checked
-                if (before := current.get(_key(each.claim))) is not None
-            }
-            beaten = _verify(connection, moves.values())
-            kept = {key: move for key, move in moves.items() if move[0].generation not in beaten}
-            late = [
-                replace(before, checks=replace(before.checks, next_check_time=now + _RETRY_AFTER))
-                for before, _ in moves.values()
-                if before.generation in beaten
+            settled = contests.settle(connection, checked, now)
+            again = [
+                replace(domain, checks=replace(domain.checks, next_check_time=now + _RETRY_AFTER))
+                for domain in settled.late
             ]
-            rows.end_leases(connection, [*late, *(moved.domain for _, moved in kept.values())])
-            after = changes.apply(connection, now, list(kept.values()))
-            saved = dict(zip(kept, after, strict=True))
-            told = {before.tenant for before, moved in kept.values() if moved.change is not None}
-            return [saved.get(_key(each.claim)) for each in checked], told
+            moves = [*settled.steps.values(), *settled.changed.values()]
+            rows.end_leases(connection, [*again, *(moved.domain for _, moved in moves)])
+            return settled, changes.apply(connection, now, moves)
 
-        saved, told = self._database.write(work)
-        if told:
+        settled, after = self._database.write(work)
+        count = len(settled.steps)
+        for domain in after[count:]:
+            _log_loss(domain)
+        if told := {domain.tenant for domain in settled.told}:
             self._hints.announce(told)
-        return saved
+        saved = dict(zip(settled.steps, after[:count], strict=True))
+        return [saved.get(contests.key_of(each.claim)) for each in checked]
 
     def release(self, claims: Sequence[Claim]) -> None:
         """See `CheckQueue.release`."""
@@ -176,34 +164,19 @@ def _claims(connection: Connection, generations: Sequence[str], holder: str) -> 
     if not generations:
         return []
     found = connection.execute(_CLAIMED, {"generations": generations})
-    claims = [Claim(rows.decode(row), holder, bool(row.held_elsewhere)) for row in found]
+    claims = [
+        Claim(rows.decode(row), holder, bool(row.held_elsewhere), bool(row.proved_elsewhere)) for row in found
+    ]
     return sorted(claims, key=lambda claim: claim.domain.checks.next_check_time)
 
 
-def _key(claim: Claim) -> tuple[str, str]:
-    return claim.domain.generation, claim.lease
-
-
-def _held(connection: Connection, claims: Sequence[Claim]) -> Mapping[tuple[str, str], Domain]:
-    """Lock the domains whose claims hold still, and return them as they are now."""
-    generations = [claim.domain.generation for claim in claims]
-    leases = rows.lock(connection, generations)
-    current = rows.of_generations(connection, generations)
-    return {(generation, leases[generation] or ""): domain for generation, domain in current.items()}
-
-
-def _verify(connection: Connection, moves: Iterable[tuple[Domain, Moved]]) -> set[str]:
-    """Take the names of domains that become VERIFIED; return who came too late.
-
-    Before any revision is taken, for it may have to wait for another tenant; by
-    name, so that two transactions never wait for each other.
-    """
-    beaten = set()
-    for before, moved in sorted(moves, key=lambda move: move[0].name):
-        if before.status is not Status.VERIFIED and moved.domain.status is Status.VERIFIED:
-            try:
-                with connection.begin_nested():
-                    connection.execute(_VERIFY, {"key": before.generation})
-            except IntegrityError:
-                beaten.add(before.generation)
-    return beaten
+def _log_loss(holder: Domain) -> None:
+    if holder.status is not Status.VERIFIED:
+        _log.info(
+            "domain_status_changed",
+            tenant=holder.tenant,
+            domain=holder.name,
+            before=Status.VERIFIED,
+            after=holder.status,
+            reason=holder.status_reason,
+        )

@@ -16,12 +16,14 @@ from sqlalchemy import (
     select,
 )
 
-from service.core.domain import Change, Domain, EventType, Move
-from service.core.errors import Reason, ServiceError, invalid_field
-from service.ports import CreateRequest, DomainFilter, DomainPage
-from service.store import changes, rows
+from service.core import transfer
+from service.core.domain import Change, Domain, EventType, Move, Status
+from service.core.errors import Reason, ServiceError, domain_not_found, invalid_field
+from service.ports import CreateRequest, DomainFilter, DomainPage, IdentityRef
+from service.store import changes, identities, rows
 from service.store.document import dump_state, load_state
 from service.store.errors import concurrent_change
+from service.store.locks import lock_names
 from service.store.part import Part
 from service.store.tables import create_requests, domains, names_held, tenants
 
@@ -43,10 +45,6 @@ _CLAIMS = select(
 )
 _COUNT = select(func.count()).select_from(domains).where(domains.c.tenant == bindparam("tenant"))
 _INSERT_HELD = insert(names_held)
-# Two tenants that add one name at the same time must not both be the first.
-_LOCK_NAME = select(
-    func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=domains.c.name.type), 0))
-)
 _OF_REQUEST = (
     create_requests.c.tenant == bindparam("tenant"),
     create_requests.c.request == bindparam("request"),
@@ -61,15 +59,25 @@ _INSERT_REQUEST = insert(create_requests)
 class SqlDomains(Part):
     """`DomainStore`."""
 
-    def create(self, draft: Domain, *, actor: str, request: CreateRequest | None, quota: int = 0) -> Domain:
+    def create(
+        self,
+        draft: Domain,
+        *,
+        actor: str,
+        request: CreateRequest | None,
+        quota: int = 0,
+        reservation: str | None = None,
+    ) -> Domain:
         """See `DomainStore.create`."""
 
         def work(connection: Connection) -> Domain:
-            if self._database.is_postgresql:
-                connection.execute(_LOCK_NAME, {"name": draft.name})
-            return self._find_created(connection, draft.tenant, request) or self._add(
-                connection, draft, actor=actor, request=request, quota=quota
-            )
+            # Two tenants that add one name at the same time must not both be the first.
+            lock_names(connection, {draft.name})
+            if (created := self._find_created(connection, draft.tenant, request)) is not None:
+                return created
+            if reservation is not None:
+                identities.claim(connection, IdentityRef(draft.name, draft.region), reservation)
+            return self._add(connection, draft, actor=actor, request=request, quota=quota)
 
         created = self._database.write(work)
         self._hints.announce({draft.tenant})
@@ -171,21 +179,44 @@ class SqlDomains(Part):
     def delete(self, tenant: str, name: str, *, actor: str) -> int:
         """See `DomainStore.delete`."""
 
-        def work(connection: Connection) -> int:
-            last = rows.lock_one(connection, tenant, name)
+        def work(connection: Connection) -> tuple[int, set[str]]:
+            last, holder = _lock_claim(connection, tenant, name)
             connection.execute(_DELETE, {"generation": last.generation})
-            change = Change(EventType.DELETED, actor=actor)
-            told = [changes.Told(last, last, change)]
-            (event,) = changes.tell(connection, self._clock.now(), told)
-            return event.revision
+            now = self._clock.now()
+            identities.release(connection, IdentityRef(name, last.region), now)
+            told = [changes.Told(last, last, Change(EventType.DELETED, actor=actor))]
+            ended = None if holder is None else transfer.withdrawn(last, holder)
+            if ended is not None and ended.change is not None:
+                told.append(changes.Told(holder, ended.domain, ended.change))
+            deleted, *others = changes.tell(connection, now, told)
+            rows.write(connection, [event.state for event in others])
+            return deleted.revision, {each.after.tenant for each in told}
 
-        revision = self._database.write(work)
-        self._hints.announce({tenant})
+        revision, told = self._database.write(work)
+        self._hints.announce(told)
         return revision
 
 
 def _contents(domain: Domain) -> list[tuple[object, ...]]:
     return [record.content for record in domain.records]
+
+
+def _lock_claim(connection: Connection, tenant: str, name: str) -> tuple[Domain, Domain | None]:
+    """Lock a domain, and the one of another tenant that has its name VERIFIED; return both.
+
+    Raises:
+        ServiceError: DOMAIN_NOT_FOUND.
+
+    """
+    lock_names(connection, {name})
+    claims = {domain.tenant: domain.generation for domain in rows.of_name(connection, name)}
+    if tenant not in claims:
+        raise domain_not_found(name)
+    # All that claim the name, since any may become VERIFIED until they are locked.
+    rows.lock(connection, claims.values())
+    present = rows.of_generations(connection, claims.values())
+    mine = present.pop(claims[tenant])
+    return mine, next((other for other in present.values() if other.status is Status.VERIFIED), None)
 
 
 def head_of(connection: Connection, tenant: str) -> int:

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from service.core.domain import CheckState, Domain
 from service.core.errors import domain_not_found
 from service.store.document import dump_domain, load_domain
-from service.store.tables import Moment, checks, domains, from_microseconds, optional_time
+from service.store.tables import Moment, checks, domains, from_microseconds, names_held, optional_time
 
 _CHECK_COLUMNS = (
     checks.c.next_check_time,
@@ -42,6 +42,10 @@ DOMAINS: Select[*tuple[Any, ...]] = select(domains.c.document, *_NUMBERS).join_f
 
 _ONE = DOMAINS.where(domains.c.tenant == bindparam("tenant"), domains.c.name == bindparam("name"))
 _BY_GENERATION = DOMAINS.where(domains.c.generation.in_(bindparam("generations", expanding=True)))
+# By way of `names_held`, which has an index that begins with the name.
+_OF_NAME = DOMAINS.join(
+    names_held, (names_held.c.tenant == domains.c.tenant) & (names_held.c.name == domains.c.name)
+).where(names_held.c.name == bindparam("name"))
 # Always in the same order, so that no two transactions wait for each other.
 _LOCK = (
     select(checks.c.generation, checks.c.lease)
@@ -129,6 +133,11 @@ def of_generations(connection: Connection, generations: Collection[str]) -> dict
     """Return those domains that exist, by generation."""
     found = connection.execute(_BY_GENERATION, {"generations": list(generations)})
     return {domain.generation: domain for domain in map(decode, found)}
+
+
+def of_name(connection: Connection, name: str) -> list[Domain]:
+    """Return the domains of this name, of all tenants."""
+    return list(map(decode, connection.execute(_OF_NAME, {"name": name})))
 
 
 def add(connection: Connection, domain: Domain) -> None:

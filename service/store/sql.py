@@ -7,6 +7,7 @@ from service.store.database import Database
 from service.store.domains import SqlDomains
 from service.store.engine import connector, make_engine
 from service.store.hints import LocalHints, PostgresHints
+from service.store.identities import SqlIdentities
 from service.store.keys import SqlKeys
 from service.store.log import SqlEventLog
 from service.store.schema import NotMigratedError, migrate, new_epoch
@@ -14,8 +15,8 @@ from service.store.schema import NotMigratedError, migrate, new_epoch
 __all__ = ["NotMigratedError", "SqlStore", "migrate", "new_epoch", "open_store"]
 
 
-class SqlStore(SqlDomains, SqlChecks, SqlEventLog, SqlKeys):
-    """`DomainStore`, `CheckQueue`, `EventLog` and `KeyStore` in one database."""
+class SqlStore(SqlDomains, SqlChecks, SqlIdentities, SqlEventLog, SqlKeys):
+    """`DomainStore`, `CheckQueue`, `IdentityStore`, `EventLog` and `KeyStore` in one database."""
 
     hints: CommitHints
     identity: DatabaseIdentity

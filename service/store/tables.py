@@ -160,9 +160,30 @@ names_held = Table(
     metadata,
     Column("name", Identifier, primary_key=True),
     Column("tenant", Identifier, primary_key=True),
+    Column("proof_time", Moment),
     sqlite_with_rowid=False,
 )
-"""Which tenants have, or ever had, a name. Nothing is ever deleted here."""
+"""Which tenants have, or ever had, a name. Nothing is ever deleted here.
+
+`proof_time` is when the tenant was last VERIFIED by its OWNERSHIP record.
+"""
+
+loose_identities = Table(
+    "loose_identities",
+    metadata,
+    Column("name", Identifier, primary_key=True),
+    Column("region", Identifier, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("due", Moment, nullable=False, index=True),
+    Column("is_removing", Boolean, nullable=False),
+    Column("failures", Integer, nullable=False),
+)
+"""Identities at the provider that no domain may need: see `ports.IdentityStore`.
+
+`token` changes whenever a removal begins: a creation that began before cannot
+go on. `due` is when the identity is to be removed, or the end of the lease
+while `is_removing`.
+"""
 
 create_requests = Table(
     "create_requests",

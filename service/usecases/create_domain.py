@@ -2,8 +2,10 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from service import ports
 from service.core import lifecycle, names, records, schedule
@@ -14,8 +16,10 @@ from service.core.records import DmarcPolicy
 from service.usecases import limits
 from service.usecases.caller import Caller
 
-_CHALLENGE_OCTETS = 20  # 160 bits
 _ATTEMPTS = 3
+_REMOVAL_PATIENCE = 5.0
+"""How long a removal of the name's identity is waited for, in seconds."""
+_LOOK_AGAIN = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class CreateDomain:
     """Registers a domain, once for each request id."""
 
     store: ports.DomainStore
+    identities: ports.IdentityStore
     provider: ports.MailProvider
     clock: ports.Clock
     policy: lifecycle.Policy
@@ -44,13 +49,17 @@ class CreateDomain:
     """Where a domain goes that names none."""
     quota: int
     """The most domains of a tenant; 0 for no limit."""
+    reservation: timedelta = timedelta(minutes=10)
+    """After what time an identity that was made, and no domain with it, is removed."""
+    pause: Callable[[float], None] = time.sleep
 
     def __call__(self, caller: Caller, request: NewDomain) -> Domain:
         """Create the domain and return it with its records.
 
         Raises:
             ServiceError: INVALID_DOMAIN, INVALID_FIELD, DOMAIN_EXISTS,
-                DOMAIN_QUOTA, MISSING_SCOPE, and what the provider raises.
+                DOMAIN_QUOTA, MISSING_SCOPE, CONCURRENT_CHANGE, and what the
+                provider raises.
 
         """
         name = names.parse(request.domain)
@@ -60,12 +69,17 @@ class CreateDomain:
         if repeat and (created := self.store.find_created(caller.tenant, repeat)):
             return created
         for attempt in range(1, _ATTEMPTS + 1):
+            # Before the provider is asked: a crash leaves nothing there that nobody knows of.
+            reservation = self._reserve(ports.IdentityRef(name, request.region or self.region))
             draft = self._draft(caller.tenant, name, request)
             try:
-                return self.store.create(draft, actor=caller.actor, request=repeat, quota=self.quota)
+                return self.store.create(
+                    draft, actor=caller.actor, request=repeat, quota=self.quota, reservation=reservation
+                )
             except ServiceError as error:
                 # Another tenant took the name between our look and our write:
-                # the next draft asks for proof of ownership.
+                # the next draft asks for proof of ownership. Or the identity
+                # was removed meanwhile: it is made anew.
                 if error.reason is not Reason.CONCURRENT_CHANGE or attempt == _ATTEMPTS:
                     raise
         raise AssertionError
@@ -84,13 +98,25 @@ class CreateDomain:
         if wrong:
             raise invalid_fields(wrong)
 
+    def _reserve(self, ref: ports.IdentityRef) -> str:
+        deadline = time.monotonic() + _REMOVAL_PATIENCE
+        while (token := self.identities.reserve(ref, self.clock.now(), self.reservation)) is None:
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    Reason.CONCURRENT_CHANGE,
+                    "another change was made at the same time: try again",
+                    retry_after=timedelta(seconds=1),
+                )
+            self.pause(_LOOK_AGAIN)
+        return token
+
     def _draft(self, tenant: str, name: str, request: NewDomain) -> Domain:
         now = self.clock.now()
         region = request.region or self.region
         mail_from = records.mail_from_host(name, request.mail_from_subdomain.lower())
         report_address = records.report_address(name, request.dmarc_report_address)
         contested = self.store.is_foreign(tenant, name)
-        identity = self.provider.create_identity(ports.IdentityRef(tenant, name, region), mail_from)
+        identity = self.provider.create_identity(ports.IdentityRef(name, region), mail_from)
         return Domain(
             tenant=tenant,
             name=name,
@@ -108,7 +134,7 @@ class CreateDomain:
                 mail_from=mail_from,
                 dmarc_policy=request.dmarc_policy,
                 dmarc_report_address=report_address,
-                challenge=secrets.token_hex(_CHALLENGE_OCTETS) if contested else None,
+                challenge=secrets.token_hex(records.CHALLENGE_OCTETS) if contested else None,
             ),
             contested=contested,
             create_time=now,

@@ -90,7 +90,7 @@ class UpdateDomain:
         """
         told = None
         while domain.mail_from != told:
-            ref = ports.IdentityRef(domain.tenant, domain.name, domain.region)
+            ref = ports.IdentityRef(domain.name, domain.region)
             self.provider.create_identity(ref, domain.mail_from)
             told = domain.mail_from
             domain = self.store.get(domain.tenant, domain.name)

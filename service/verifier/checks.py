@@ -1,11 +1,12 @@
 """One check of one domain, from questions to a move. Saves nothing."""
 
 import random
+import secrets
 from collections.abc import Generator, Mapping, Sequence
 from queue import SimpleQueue
 
 from service import ports
-from service.core import lifecycle, verdict
+from service.core import lifecycle, ownership, records, transfer, verdict
 from service.core.answers import Answers, Question
 from service.core.domain import Domain, Moved
 
@@ -50,7 +51,10 @@ class Checks:
         questions = verdict.questions(domain)
         answers = yield from _ask(questions, every_server=requested)
         seen = verdict.judge(domain, answers)
-        moving = lifecycle.needs_confirmation(domain, seen, self._clock.now(), self._policy)
+        # A claim to another's name may move that one, too, by being proved or not.
+        moving = claim.held_elsewhere or lifecycle.needs_confirmation(
+            domain, seen, self._clock.now(), self._policy
+        )
         if moving and not requested:
             answers = yield from _ask(questions, every_server=True)
             seen = verdict.judge(domain, answers)
@@ -87,22 +91,30 @@ class Checks:
     ) -> ports.CheckedMove:
         now = self._clock.now()
         spread = random.random()  # noqa: S311 - jitter, no secret
+        token = secrets.token_hex(records.CHALLENGE_OCTETS)
 
-        def move(domain: Domain) -> Moved:
+        def check(domain: Domain) -> lifecycle.Check:
             # Judged anew where its records have changed since.
             is_same = domain.records is claim.domain.records or domain.records == claim.domain.records
-            check = lifecycle.Check(
+            return lifecycle.Check(
                 verdict=seen if is_same else verdict.judge(domain, answers),
                 time=now,
                 provider_ready=state is ports.ProviderState.READY,
                 provider_revoked=state is ports.ProviderState.REVOKED,
-                held_elsewhere=claim.held_elsewhere,
+                proved_elsewhere=claim.proved_elsewhere,
+                challenges=answers.get(ownership.question(domain.name)),
+                token=token,
                 requested=requested,
                 spread=spread,
             )
-            return lifecycle.after_check(domain, check, self._policy)
 
-        return ports.CheckedMove(claim, move)
+        def move(domain: Domain) -> Moved:
+            return lifecycle.after_check(domain, check(domain), self._policy)
+
+        def contest(domain: Domain, holder: Domain) -> tuple[Moved, Moved | None]:
+            return transfer.contest(domain, holder, check(domain), self._policy)
+
+        return ports.CheckedMove(claim, move, contest)
 
     def _wait_for(self, check: Check) -> ports.CheckedMove:
         inbox: SimpleQueue[Sequence[Answers] | Exception] = SimpleQueue()
@@ -131,4 +143,4 @@ def _ask(
 
 
 def _ref(domain: Domain) -> ports.IdentityRef:
-    return ports.IdentityRef(domain.tenant, domain.name, domain.region)
+    return ports.IdentityRef(domain.name, domain.region)

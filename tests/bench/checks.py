@@ -79,7 +79,7 @@ def run(scale: Scale, databases: Databases) -> Iterator[Figure]:
 def _domain(provider: LocalMailProvider, label: str) -> Domain:
     name = f"{label}.{name_server.ZONE}"
     draft = sample_domain(_TENANT, name, mail_from=name)
-    identity = provider.create_identity(ports.IdentityRef(_TENANT, name, draft.region), name)
+    identity = provider.create_identity(ports.IdentityRef(name, draft.region), name)
     return sample_domain(
         _TENANT,
         name,

@@ -62,7 +62,7 @@ def check(
 ) -> Checked:
     """Check the situation's domain, on request by VerifyDomain or in the background."""
     domain = replace(situation.domain, status=status)
-    ref = ports.IdentityRef(domain.tenant, domain.name, domain.region)
+    ref = ports.IdentityRef(domain.name, domain.region)
     recorded = _Recorded(resolver)
     checks = Checks(recorded, _Provider(ref, situation.provider), HandClock(), lifecycle.Policy())
     claim = ports.Claim(domain, "lease", held_elsewhere=False)

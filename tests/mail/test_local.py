@@ -6,7 +6,7 @@ from service.core.records import Identity
 from service.mail import LocalMailProvider
 from service.ports import IdentityRef, ProviderState
 
-REF = IdentityRef("acme", "mail.example.com", "eu-west-1")
+REF = IdentityRef("mail.example.com", "eu-west-1")
 
 
 def _identity(secret: bytes, ref: IdentityRef) -> Identity:
@@ -27,11 +27,11 @@ def test_tokens_look_like_those_of_ses() -> None:
     assert identity.feedback_host == "feedback-smtp.eu-west-1.amazonses.com"
 
 
-def test_tokens_cannot_be_guessed_from_another_tenants() -> None:
-    """Another tenant, domain or database has other tokens."""
+def test_tokens_cannot_be_guessed_from_anothers() -> None:
+    """Another domain, region or database has other tokens."""
     others = (
-        _identity(b"secret", IdentityRef("other", REF.name, REF.region)),
-        _identity(b"secret", IdentityRef(REF.tenant, "example.com", REF.region)),
+        _identity(b"secret", IdentityRef("example.com", REF.region)),
+        _identity(b"secret", IdentityRef(REF.name, "eu-west-2")),
         _identity(b"another", REF),
     )
     mine = set(_identity(b"secret", REF).dkim_tokens)

@@ -219,7 +219,13 @@ def running(
         )
         usecases = UseCases(
             create_domain=CreateDomain(
-                store=opened, provider=provider, clock=clock, policy=policy, region="eu-west-1", quota=quota
+                store=opened,
+                identities=opened,
+                provider=provider,
+                clock=clock,
+                policy=policy,
+                region="eu-west-1",
+                quota=quota,
             ),
             get_domain=GetDomain(opened),
             list_domains=ListDomains(opened, tokens),

@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import Connection, Executable, event, text
 
 from service.ports import DomainFilter
-from service.store import checks, domains, log
+from service.store import checks, contests, domains, identities, log, rows
 from service.store.engine import is_postgresql, make_engine
 from tests.support.samples import NOON
 
 CLAIM = {"now": NOON, "until": NOON + timedelta(minutes=1), "taken_by": "lease", "limit": 10}
+
+CLAIMED = {"generations": ["one", "two"]}
 
 
 @pytest.fixture
@@ -40,10 +42,14 @@ def explaining(url: str) -> Iterator[Connection]:
     [
         (checks._CLAIM_DUE, CLAIM, "checks_claim_time_index"),
         (checks._NEXT_DUE, {}, "checks_claim_time_index"),
+        (checks._CLAIMED, CLAIMED, "domains_one_verified"),
+        (contests._HOLDERS, CLAIMED, "domains_one_verified"),
+        (rows._OF_NAME, {"name": "example.com"}, "names_held"),
+        (identities._FIRST_DUE, {"now": NOON}, "loose_identities_due_index"),
         (log._oldest.element, {"before": NOON, "limit": 10}, "events_by_time"),
         (domains._matching("acme", DomainFilter(prefix="exa"), "exb"), {}, "domains"),
     ],
-    ids=["claim_due", "next_due", "trim", "page"],
+    ids=["claim_due", "next_due", "claimed", "holders", "of_name", "first_removal", "trim", "page"],
 )
 def test_an_index_finds_the_rows(
     explaining: Connection, statement: Executable, terms: dict[str, object], index: str

@@ -6,14 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
+from service.core import ownership
+from service.core.domain import Status
+from service.store import schema
+from service.store.document import dump_domain
 from service.store.engine import make_engine
 from service.store.sql import NotMigratedError, migrate, new_epoch, open_store
-from service.store.tables import metadata
+from service.store.tables import domains, metadata, names_held
 from tests.support.clock import HandClock
+from tests.support.samples import NOON, sample_domain
 
 
 def test_the_migrations_make_the_tables(url: str) -> None:
@@ -70,8 +76,46 @@ def test_a_database_that_is_not_migrated_is_refused(empty_url: str) -> None:
         lambda: open_store(empty_url, clock=HandClock()),
         lambda: new_epoch(empty_url),
     ):
-        with pytest.raises(NotMigratedError, match="at migration none, this program needs 0001"):
+        with pytest.raises(NotMigratedError, match="at migration none, this program needs 0002"):
             use()
+
+
+def test_proofs_of_before_are_known_after_the_upgrade(empty_url: str) -> None:
+    """Whoever was VERIFIED with a contested name is known to have proved it; nobody else is."""
+    _upgrade(empty_url, "0001")
+    first = sample_domain("acme")
+    proved = ownership.demanded(sample_domain("rival", verify_time=NOON, status=Status.FAILED), "r" * 40)
+    asked = ownership.demanded(sample_domain("third"), "t" * 40)
+    engine = make_engine(empty_url)
+    with engine.connect() as connection, connection.begin():
+        for domain in (first, proved, asked):
+            owner = {"tenant": domain.tenant, "name": domain.name}
+            connection.execute(insert(names_held), owner)
+            connection.execute(
+                insert(domains),
+                {
+                    **owner,
+                    "generation": domain.generation,
+                    "status": domain.status,
+                    "health": domain.health,
+                    "sending_enabled": True,
+                    "document": dump_domain(domain),
+                },
+            )
+    migrate(empty_url)
+    with engine.connect() as connection:
+        found = connection.execute(select(names_held.c.tenant, names_held.c.proof_time)).all()
+    assert sorted(map(tuple, found)) == [("acme", None), ("rival", NOON), ("third", None)]
+    engine.dispose()
+
+
+def _upgrade(url: str, revision: str) -> None:
+    engine = make_engine(url)
+    with engine.connect() as connection, connection.begin():
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
 
 
 def test_an_epoch_ends_what_was_before(url: str) -> None:

@@ -19,7 +19,7 @@ from tests.support.clock import HandClock
 from tests.support.samples import sample_domain
 
 CALLER = Caller("acme", "1", frozenset(Scope))
-REF = IdentityRef("acme", "example.com", "eu-west-1")
+REF = IdentityRef("example.com", "eu-west-1")
 
 
 @dataclass

@@ -41,6 +41,12 @@ class HandDns:
                 value = f"{record.priority} {record.value}" if record.type is RecordType.MX else record.value
                 self.servers[number][Question(record.name, record.type)] = (value,)
 
+    def add(self, record: Record) -> None:
+        """Publish a TXT record beside others of its name, at all servers."""
+        for server in self.servers:
+            question = Question(record.name, record.type)
+            server[question] = (*server.get(question, ()), record.value)
+
     def withdraw(self, record: Record) -> None:
         """Take a record from all servers."""
         for server in self.servers:
@@ -95,6 +101,10 @@ class HandProvider:
     def create_identity(self, ref: ports.IdentityRef, mail_from: str) -> Identity:
         """Never called: the samples bring their records."""
         raise AssertionError(ref, mail_from)
+
+    def delete_identity(self, ref: ports.IdentityRef) -> None:
+        """Never called."""
+        raise AssertionError(ref)
 
     def states(self, refs: Sequence[ports.IdentityRef]) -> Mapping[ports.IdentityRef, ports.ProviderState]:
         """Return the one state for all."""
