@@ -48,12 +48,12 @@ def seen(domain: Domain, answers: Mapping[Question, Answers]) -> Steady | None:
         ):
             return None
         found.append((record, answer))
-    if not any(record.required for record in domain.records):
-        return None
     # Of a domain's own DMARC policy it counts, too, who told that there is none.
-    own = dmarc.questions(domain.name)[0]
-    consulted = [*(answer.question for _, answer in found), own]
-    return Steady(found, all(answers[each].servers <= 2 for each in consulted))  # noqa: PLR2004 - one of two is half
+    consulted = [answer.question for record, answer in found if record.required]
+    if not consulted:
+        return None
+    consulted.append(dmarc.questions(domain.name)[0])
+    return Steady(found, all(answers[each].is_confirmed for each in consulted))
 
 
 def _policy(domain: Domain, record: Record, answers: Mapping[Question, Answers]) -> Answers | None:

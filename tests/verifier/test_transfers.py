@@ -12,6 +12,7 @@ from service.core.domain import Domain, EventType, Status, StatusReason
 from service.core.records import Record, RecordState
 from service.store.sql import SqlStore
 from service.verifier import Verifier
+from tests.support.checking import check_in_background
 from tests.support.clock import HandClock
 from tests.support.waiting import until
 from tests.verifier.conftest import NAME, POLICY, HandDns, HandProvider
@@ -33,7 +34,7 @@ class Tenants:
         self.clock.advance(**later)
         claim = self.store.claim(tenant, NAME, self.clock.now(), LEASE)
         assert claim is not None
-        (checked,) = self.verifier._check([claim])
+        (checked,) = check_in_background(self.verifier, [claim])
         assert checked is not None
         return checked
 
