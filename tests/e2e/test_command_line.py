@@ -14,7 +14,7 @@ from kraiter.domains.v1.domain_service_pb2 import WatchStatusRequest
 from tests.e2e.conftest import Serve, sqlite_url
 from tests.e2e.watcher import Watcher
 from tests.support.postgres import PostgresServer
-from tests.support.server import ServerProcess
+from tests.support.server import NO_DNS, ServerProcess
 from tests.support.waiting import until
 
 KEY_TEXT = re.compile(r"kr_([0-9a-z]+)_[0-9A-Za-z_-]{43}")
@@ -216,4 +216,4 @@ def test_port_in_use_is_told_in_a_line(tmp_path: Path) -> None:
 
 def unstarted(folder: Path, settings: Mapping[str, str]) -> ServerProcess:
     """Return a server that was not started, whose commands can be run."""
-    return ServerProcess(folder, sqlite_url(folder), settings)
+    return ServerProcess(folder, sqlite_url(folder), {**NO_DNS, **settings})

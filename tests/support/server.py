@@ -14,9 +14,12 @@ from typing import Any
 import kraiter
 
 from service.core import keys
+from tests.support.loopback import require_loopback
 
 ROOT = Path(__file__).parents[2]
 KEY = keys.join("e2etest", "s" * 43)
+NO_DNS = {"KRAITER_DNS_NAMESERVERS": "127.0.0.1:9"}
+"""For a server that nobody wants an answer from: nobody listens there."""
 _START_PATIENCE = 30.0
 _STOP_PATIENCE = 30.0
 _LISTENING = re.compile(r"^Listening on ([0-9.]+:[0-9]+)", re.MULTILINE)
@@ -26,7 +29,13 @@ class ServerProcess:
     """`python -m service serve`, on a port that stays the same over restarts."""
 
     def __init__(self, folder: Path, database_url: str, settings: Mapping[str, str]) -> None:
-        """Take what it runs on; nothing runs before `start`."""
+        """Take what it runs on; nothing runs before `start`.
+
+        Raises:
+            OutsideError: it would ask resolvers elsewhere than on loopback.
+
+        """
+        require_loopback(settings)
         self.folder = folder
         self.log = folder / "server.log"
         self._listen = "127.0.0.1:0"
