@@ -4,7 +4,18 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
-from tests.bench import checks, claim_save, fan_out, get_domain, latency, memory, sweep
+from tests.bench import (
+    checks,
+    claim_save,
+    fan_out,
+    faults,
+    get_domain,
+    hostile,
+    latency,
+    memory,
+    publication,
+    sweep,
+)
 from tests.bench.databases import Databases
 from tests.bench.figures import Figure
 from tests.bench.scale import FULL, QUICK, Scale
@@ -17,6 +28,9 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Databases], Iterator[Figure]]] = {
     "sweep": sweep.run,
     "latency": latency.run,
     "memory": memory.run,
+    "publication": publication.run,
+    "faults": faults.run,
+    "hostile": hostile.run,
 }
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.server import KEY, ROOT, ServerProcess
+from service.settings import Settings
+from tests.support.server import KEY, NO_DNS, ROOT, ServerProcess
 
 AUTHORIZATION = (("authorization", f"Bearer {KEY}"),)
 """The metadata of every call to the service."""
-_NO_DNS = "127.0.0.1:9"
-"""Domains are not due while a benchmark runs, so nobody is asked."""
 _STOPPED_WITHIN = 10.0
 _TICK = 0.01
 
@@ -40,10 +39,21 @@ class Server:
         return int(psutil.Process(self.pid).memory_info().rss)
 
 
+def paced(pace: float) -> dict[str, str]:
+    """Return settings with which a PENDING domain is looked at in another pace than by default."""
+    if pace == 1:
+        return {}
+    defaults = Settings.model_fields
+    return {
+        f"KRAITER_{name.upper()}": f"{round(defaults[name].default.total_seconds() * pace * 1000)}ms"
+        for name in ("dns_timeout", "dns_budget", "check_first_delay", "check_pending_interval")
+    }
+
+
 @contextmanager
 def service(folder: Path, url: str, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Run the service as users do, with a log line for every call."""
-    process = ServerProcess(folder, url, {"KRAITER_DNS_NAMESERVERS": _NO_DNS, **(settings or {})})
+    process = ServerProcess(folder, url, {**NO_DNS, **(settings or {})})
     process.start()
     try:
         yield Server(process.address, process.pid)

@@ -24,6 +24,17 @@ class Scale:
     changes: int
     """Changes whose way to a subscriber is timed, in a turn."""
     idle_streams: int
+    pace: float
+    """How long the service waits for DNS and between checks, against what it does by default."""
+    published_domains: int
+    """Pending domains that are published, each at a time of its own."""
+    published_within: float
+    """All of them within so many seconds."""
+    faulty_domains: int
+    """As many again, while DNS has faults and while it has none."""
+    hostile_rounds: int
+    """As `rounds`, for hostile zones, which take several seconds to show what they do."""
+    hostile_seconds: float
 
 
 FULL = Scale(
@@ -37,6 +48,12 @@ FULL = Scale(
     checked_domains=640,
     changes=200,
     idle_streams=2_000,
+    pace=1.0,
+    published_domains=1_000,
+    published_within=60.0,
+    faulty_domains=200,
+    hostile_rounds=3,
+    hostile_seconds=8.0,
 )
 """What the goals are set for."""
 
@@ -51,5 +68,11 @@ QUICK = Scale(
     checked_domains=64,
     changes=10,
     idle_streams=100,
+    pace=0.05,
+    published_domains=30,
+    published_within=1.0,
+    faulty_domains=10,
+    hostile_rounds=1,
+    hostile_seconds=0.5,
 )
 """Enough to see that every benchmark runs. Its figures mean nothing."""
