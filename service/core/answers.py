@@ -88,7 +88,8 @@ class Answers:
 
     `by_server` has at least one answer; in a sample exactly one. `servers` is
     the number of name servers in the set that was to be asked, so that a
-    confirmation can require half of them to have answered.
+    confirmation can require half of them to have answered: 0 where a recursive
+    resolver is all that there is to ask.
     """
 
     question: Question
@@ -102,5 +103,9 @@ class Answers:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether at least half of the name servers could tell."""
-        return 2 * len(self.definite) >= self.servers
+        """Whether at least half of the name servers could tell.
+
+        What a recursive resolver says in their place confirms nothing: it may
+        be of the past, or of one server that runs ahead of the others.
+        """
+        return 2 * len([each for each in self.definite if each.authoritative]) >= self.servers

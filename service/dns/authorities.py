@@ -11,10 +11,15 @@ from service.dns import reading
 from service.dns.budget import Budget
 from service.dns.delegation import Cut, Delegations, NameServer
 from service.dns.exchange import Exchange
+from service.dns.message import Reply
 from service.dns.recursion import Recursion
 
-_TRIES: Final = 2
-"""For a server that nobody stands in for: a datagram may be lost."""
+_TRIES: Final = 3
+"""For a server that nobody stands in for: it may fail, or datagrams be lost."""
+_SILENCES: Final = 2
+"""Tries without an answer, after which a server is given up."""
+_PASSING: Final = Outcome.SERVER_FAILURE
+"""What may be another answer in a moment."""
 _SAMPLED: Final = 3
 """Servers tried for one answer, before a recursive resolver is asked."""
 _MAX_DESCENTS: Final = 4
@@ -64,7 +69,7 @@ class Authorities:
             self._delegations.forget(cut)
             told = await self._recursion.answer(question, budget)
             if told.outcome.is_definite:
-                return Answers(question, (replace(told, zone=told.zone or cut.zone),))
+                return Answers(question, (replace(told, zone=told.zone or cut.zone),), len(cut.servers))
         return Answers(question, answers, len(cut.servers))
 
     async def _hear(
@@ -101,16 +106,22 @@ class Authorities:
     async def _ask(
         self, question: Question, zone: str, server: NameServer, tries: int, budget: Budget
     ) -> _Heard:
-        """Ask one server, at its addresses in turn where it is silent."""
-        who = server.name
+        """Ask one server, at its addresses in turn where it is silent or fails."""
+        heard = _Heard(server.name, reading.Content(Outcome.TIMEOUT))
         addresses = random.sample(server.addresses, len(server.addresses))
+        silences = 0
         for endpoint, who in (addresses * tries)[:tries]:
             reply = await self._exchange.ask_authority(endpoint, question.name, question.type, budget)
-            if not isinstance(reply, Outcome):
-                return _Heard(who, reading.read_authority(question, reply, zone))
-            if reply is not Outcome.TIMEOUT:
-                return _Heard(who, reading.Content(reply))
-        return _Heard(who, reading.Content(Outcome.TIMEOUT))
+            if isinstance(reply, Reply):
+                heard = _Heard(who, reading.read_authority(question, reply, zone))
+                if not (isinstance(heard.said, reading.Content) and heard.said.outcome is _PASSING):
+                    break
+            else:
+                heard = _Heard(who, reading.Content(reply))
+                silences += 1
+                if reply is not Outcome.TIMEOUT or silences == _SILENCES:
+                    break
+        return heard
 
     async def _conclude(
         self, question: Question, cut: Cut, heard: Sequence[_Heard], budget: Budget, hops: int

@@ -13,6 +13,8 @@ from service.dns.datagrams import Datagrams
 from service.dns.message import MalformedReplyError, Query, Rcode, Reply, is_truncated
 from service.dns.servers import ServerLimits, Slots, taken
 
+_SENT_AGAIN: Final = (0.25, 0.5)
+"""When a query goes out again, in parts of the time that its reply is waited for."""
 _EDNS_UNKNOWN: Final = {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS}
 
 
@@ -36,18 +38,23 @@ class Exchange:
     ) -> None:
         """Ask a name server of a zone, with one datagram.
 
-        `heard` is called with the reply, or with None where there is none, or
-        more than one datagram would be needed for it.
+        `heard` is called with the reply, or with None where there is none soon,
+        or more than one datagram would be needed for it.
         """
 
         def listen(message: bytes | None) -> None:
-            self._limits.leave(endpoint, answered=message is not None)
+            # One datagram may be lost: that the server is silent, others have to find.
+            self._limits.leave(endpoint, answered=True if message is not None else None)
             heard(None if message is None else _whole(message, budget))
+
+        def soon() -> float:
+            now = self._loop.time()
+            return min(budget.deadline, now + _SENT_AGAIN[0] * self._config.try_timeout)
 
         def send(has_slot: bool) -> None:  # noqa: FBT001 - a Then
             if not has_slot:
                 heard(None)
-            elif self._datagrams.send(query, endpoint, self._patience(budget), listen) is None:
+            elif self._datagrams.send(query, endpoint, soon(), listen) is None:
                 listen(None)
 
         self._limits.enter(endpoint, budget.deadline, send)
@@ -120,20 +127,32 @@ class Exchange:
             return Outcome.SERVER_FAILURE
 
     async def _over_udp(self, query: Query, endpoint: Endpoint, budget: Budget) -> bytes | None:
-        received: asyncio.Future[bytes | None] = self._loop.create_future()
+        """Return the reply to the query, sent again while there is none: datagrams get lost."""
+        received: asyncio.Future[bytes] = self._loop.create_future()
 
         def listen(message: bytes | None) -> None:
-            if message is not None:
+            if message is not None and not received.done():
                 budget.charge(len(message))
-            received.set_result(message)
+                received.set_result(message)
 
-        sent = self._datagrams.send(query, endpoint, budget.deadline, listen)
-        if sent is None:
-            return None
+        began = self._loop.time()
+        under_way = []
         try:
-            return await received
+            for part in (*_SENT_AGAIN, 1.0):
+                sent = self._datagrams.send(query, endpoint, budget.deadline, listen)
+                if sent is None:
+                    return None
+                under_way.append(sent)
+                await asyncio.wait(
+                    {received}, timeout=part * (budget.deadline - began) - self._loop.time() + began
+                )
+                if received.done():
+                    return received.result()
+                query = query.renumbered()
+            return None
         finally:
-            self._datagrams.withdraw(sent)
+            for sent in under_way:
+                self._datagrams.withdraw(sent)
 
 
 def _whole(message: bytes, budget: Budget) -> Reply | None:

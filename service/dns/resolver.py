@@ -138,7 +138,7 @@ class DnsResolver:
                 case Mode.AUTHORITATIVE:
                     return await self._authorities.answers(question, every_server=every_server, budget=budget)
                 case Mode.RECURSIVE:
-                    return Answers(question, (await self._recursion.answer(question, budget),))
+                    return Answers(question, (await self._recursion.answer(question, budget),), servers=0)
                 case other:
                     assert_never(other)
         except NameTooLongError:

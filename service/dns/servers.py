@@ -129,14 +129,14 @@ class ServerLimits:
 
         server.slots.take(deadline, at_server)
 
-    def leave(self, endpoint: Endpoint, *, answered: bool) -> None:
-        """Give the slot back and say whether the server has answered anything."""
+    def leave(self, endpoint: Endpoint, *, answered: bool | None) -> None:
+        """Give the slot back and say whether the server has answered anything, where that is known."""
         server = self._servers[endpoint]
         server.in_flight -= 1
         if answered:
             server.timeouts = 0
             server.cool_until = 0.0
-        else:
+        elif answered is False:
             server.timeouts += 1
             if server.timeouts >= self._config.cool_down_after:
                 server.cool_until = self._loop.time() + self._config.cool_down

@@ -64,7 +64,7 @@ class FakeResolver:
         if not any(answer.outcome.is_definite for answer in heard):
             told = self._recursion(question)
             if told.outcome.is_definite:
-                return Answers(question, (replace(told, zone=zone.name),))
+                return Answers(question, (replace(told, zone=zone.name),), len(zone.servers))
         if not every_server:
             heard = [next((answer for answer in heard if answer.outcome.is_definite), heard[0])]
         return Answers(question, tuple(heard), len(zone.servers))

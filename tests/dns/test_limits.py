@@ -54,7 +54,8 @@ def test_silent_server_is_left_alone_for_a_while(dns: LoopbackDns, make_resolver
         server.queries.clear()
     for number in range(20):
         ask(resolver, f"n{number}.example.com")
-    assert [server.queries.total() for server in dns.authorities] == [3, 3]
+    # Three tries, in each of which a datagram is sent three times, after some that were sent once.
+    assert all(9 <= server.queries.total() <= 15 for server in dns.authorities)
 
 
 def test_silent_server_is_tried_by_one_question_at_a_time(

@@ -41,9 +41,9 @@ def challenges(*shown: Domain, servers: int = 2, on: int | None = None) -> Answe
     values = tuple(record.value for each in shown if (record := ownership.record_of(each)))
     question = ownership.question("example.com")
     answers = [
-        Answer(question, Seen.FOUND, values)
+        Answer(question, Seen.FOUND, values, authoritative=True)
         if number < (servers if on is None else on)
-        else Answer(question, Seen.NXDOMAIN)
+        else Answer(question, Seen.NXDOMAIN, authoritative=True)
         for number in range(servers)
     ]
     return Answers(question, tuple(answers), servers)
@@ -344,8 +344,8 @@ def test_a_challenge_is_proved_by_half_of_the_name_servers_and_against_none() ->
     """Silence is no answer, and one answer of four is not enough."""
     domain = claimant()
     question = ownership.question(domain.name)
-    shown = Answer(question, Seen.FOUND, (ownership_of(domain).value,))
-    silent, empty = Answer(question, Seen.TIMEOUT), Answer(question, Seen.NODATA)
+    shown = Answer(question, Seen.FOUND, (ownership_of(domain).value,), authoritative=True)
+    silent, empty = Answer(question, Seen.TIMEOUT), Answer(question, Seen.NODATA, authoritative=True)
     cases = {
         (shown, silent): (True, True),
         (shown, silent, silent, silent): (False, True),
