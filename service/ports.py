@@ -240,6 +240,8 @@ class Claim:
     """Whether another tenant has the name VERIFIED. `save` looks again."""
     proved_elsewhere: bool = False
     """Whether another tenant has ever been VERIFIED with the name by its OWNERSHIP record."""
+    version: int = -1
+    """What `save` knows by that the domain is as it was claimed; the store's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,9 @@ _CLAIM_ONE = _TAKE.where(
 ).returning(checks.c.generation)
 _EXISTS = select(exists().where(domains.c.tenant == bindparam("tenant"), domains.c.name == bindparam("name")))
 _generations: BindParameter[str] = bindparam("generations", expanding=True)
-_CLAIMED = rows.DOMAINS.add_columns(contests.HELD_ELSEWHERE, contests.PROVED_ELSEWHERE).where(
-    domains.c.generation.in_(_generations)
-)
+_CLAIMED = rows.DOMAINS.add_columns(
+    contests.HELD_ELSEWHERE, contests.PROVED_ELSEWHERE, checks.c.version
+).where(domains.c.generation.in_(_generations))
 _RELEASE = (
     update(checks)
     .where(checks.c.generation == bindparam("key"), checks.c.lease == bindparam("taken_by"))
@@ -165,7 +165,8 @@ def _claims(connection: Connection, generations: Sequence[str], holder: str) -> 
         return []
     found = connection.execute(_CLAIMED, {"generations": generations})
     claims = [
-        Claim(rows.decode(row), holder, bool(row.held_elsewhere), bool(row.proved_elsewhere)) for row in found
+        Claim(rows.decode(row), holder, bool(row.held_elsewhere), bool(row.proved_elsewhere), row.version)
+        for row in found
     ]
     return sorted(claims, key=lambda claim: claim.domain.checks.next_check_time)
 

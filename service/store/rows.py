@@ -1,7 +1,7 @@
 """How a domain stands in the tables `domains` and `checks`: read, lock, write."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -48,7 +48,7 @@ _OF_NAME = DOMAINS.join(
 ).where(names_held.c.name == bindparam("name"))
 # Always in the same order, so that no two transactions wait for each other.
 _LOCK = (
-    select(checks.c.generation, checks.c.lease)
+    select(checks.c.generation, checks.c.lease, checks.c.version, *_NUMBERS)
     .where(checks.c.generation.in_(bindparam("generations", expanding=True)))
     .order_by(checks.c.generation)
     .with_for_update()
@@ -66,6 +66,9 @@ _LOCK_ONE = (
 _INSERT_DOMAIN = insert(domains)
 _INSERT_CHECKS = insert(checks)
 _UPDATE_DOMAIN = update(domains).where(domains.c.generation == bindparam("key"))
+_COUNT_WRITE = (
+    update(checks).where(checks.c.generation == bindparam("key")).values(version=checks.c.version + 1)
+)
 
 _SCHEDULE: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in _CHECK_COLUMNS}
 _OF_DOMAIN = update(checks).where(checks.c.generation == bindparam("key"))
@@ -76,19 +79,29 @@ _RESCHEDULE = _OF_DOMAIN.values(
 _END_LEASE = _OF_DOMAIN.values(**_SCHEDULE, claim_time=bindparam("new_next_check_time"), lease=null())
 
 
+class Locked(NamedTuple):
+    """The row that is a domain's lock, as it is from then on."""
+
+    lease: str | None
+    version: int
+    checks: CheckState
+
+
 def decode(row: Sequence[Any]) -> Domain:
     """Return the domain of a row of `DOMAINS`, which may have further columns."""
-    return load_domain(
-        row[0],
-        CheckState(
-            next_check_time=from_microseconds(row[1]),
-            last_check_time=optional_time(row[2]),
-            fast_since=from_microseconds(row[3]),
-            gap=row[4],
-            unknown_checks=row[5],
-            failing_since=optional_time(row[6]),
-            failed_checks=row[7],
-        ),
+    return load_domain(row[0], _schedule_of(row, 1))
+
+
+def _schedule_of(row: Sequence[Any], first: int) -> CheckState:
+    """Return the schedule in the columns of a row that begin with the one of this number."""
+    return CheckState(
+        next_check_time=from_microseconds(row[first]),
+        last_check_time=optional_time(row[first + 1]),
+        fast_since=from_microseconds(row[first + 2]),
+        gap=row[first + 3],
+        unknown_checks=row[first + 4],
+        failing_since=optional_time(row[first + 5]),
+        failed_checks=row[first + 6],
     )
 
 
@@ -120,13 +133,13 @@ def lock_one(connection: Connection, tenant: str, name: str) -> Domain:
     return find(connection, tenant, name)
 
 
-def lock(connection: Connection, generations: Collection[str]) -> dict[str, str | None]:
+def lock(connection: Connection, generations: Collection[str]) -> dict[str, Locked]:
     """Lock the domains of these generations until the transaction ends.
 
-    Returns the leases of those that exist, by generation.
+    Returns the locks of those that exist, by generation.
     """
     locked = connection.execute(_LOCK, {"generations": list(generations)})
-    return dict(locked.all())
+    return {row[0]: Locked(row[1], row[2], _schedule_of(row, 3)) for row in locked}
 
 
 def of_generations(connection: Connection, generations: Collection[str]) -> dict[str, Domain]:
@@ -155,6 +168,7 @@ def write(connection: Connection, changed: Sequence[Domain]) -> None:
     if changed:
         rows = [{"key": domain.generation, **_columns(domain)} for domain in changed]
         connection.execute(_UPDATE_DOMAIN, rows)
+        connection.execute(_COUNT_WRITE, [{"key": domain.generation} for domain in changed])
 
 
 def reschedule(connection: Connection, domain: Domain) -> None:

@@ -147,12 +147,15 @@ checks = Table(
     Column("unknown_checks", Integer, nullable=False),
     Column("failing_since", Moment),
     Column("failed_checks", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 """The schedule of each domain, narrow because every check writes it.
 
 Its row is also the domain's lock: whoever changes a domain locks it first.
 `claim_time` is `next_check_time`, or the end of the lease while there is one.
+`version` is how often the rest of the domain was written: whoever has read it knows
+by that whether it is still so.
 """
 
 names_held = Table(
