@@ -25,7 +25,7 @@ def relevant(record: Record, values: Sequence[str]) -> tuple[str, ...]:
         return (values[0],)  # as nearly always
     match record.purpose:
         case Purpose.SPF if record.type is RecordType.TXT:
-            concerned = [value for value in values if spf.is_record(bare(value))]
+            concerned = [value for value in values if _is_spf(bare(value))]
         case Purpose.DMARC:
             concerned = [value for value in values if dmarc.resembles(value)]
         case Purpose.DKIM | Purpose.SPF | Purpose.OWNERSHIP:
@@ -72,6 +72,10 @@ def unquoted(record: Record, value: str) -> str:
 def bare(value: str) -> str:
     """Return a value without what people paste around it: quotes, a URL's ends."""
     return value.strip(_AROUND).removeprefix("https://").removeprefix("http://").rstrip("/")
+
+
+def _is_spf(text: str) -> bool:
+    return spf.is_record(text) or spf.resembles(text)
 
 
 def _is_spf_met(record: Record, found: Sequence[str]) -> bool:

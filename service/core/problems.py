@@ -74,8 +74,8 @@ def explain_split(case: Case) -> Finding:
     zone = case.answer.zone or names.organisational(case.name)
     return replace(
         explain(case),
-        hint=f"Not all name servers have the record yet, {server} does not: wait, and if this lasts "
-        f"have {zone} copied to all of them",
+        hint=f"Not all name servers have the record yet, {server} lacks it at {case.name}: wait, and if "
+        f"this lasts have {zone} copied to all of them",
     )
 
 
@@ -167,8 +167,11 @@ def _invalid_syntax(case: Case) -> _Explanation | None:
                 if isinstance(bad, dmarc.InvalidTag)
             ]
         case Record(purpose=Purpose.SPF, type=RecordType.TXT):
-            terms = map(spf.invalid_term, spf.records_in(case.values))
+            found = spf.records_in(case.values)
+            terms = map(spf.invalid_term, found)
             wrong = [f"{shown(term)} is no valid term of SPF" for term in terms if term is not None]
+            if not found and any(spf.resembles(matching.bare(value)) for value in case.values):
+                wrong = ["the space after v=spf1 is missing, and chunks are joined without one"]
         case _:
             return None
     if not wrong:
@@ -211,9 +214,13 @@ def _wrong_value(case: Case) -> _Explanation | None:
     found, wanted = listed(case.values), matching.as_published(case.record)
     match case.record.purpose:
         case Purpose.SPF if case.record.type is RecordType.TXT:
-            added = " and ".join(f"include:{domain}" for domain in spf.included(case.record.value))
-            whole = shown(spf.merged([*map(matching.bare, case.values), case.record.value]))
-            hint = f"Add {added} before the all of the SPF record at {case.name}, so that it reads {whole}"
+            hint = _with_include(case)
+        case Purpose.SPF | Purpose.DKIM if appended := _appended_zone(case):
+            panel = case.provider.name if case.provider else "your DNS panel"
+            hint = (
+                f"Change the {case.record.type} record at {case.name} from {found} to {wanted}: {panel} has "
+                f"appended {appended} to the value, so end it with a dot, or as {panel} wants full names"
+            )
         case Purpose.SPF:
             hint = (
                 f"Change the MX record at {case.name} from {found} to {wanted}, or choose another "
@@ -226,6 +233,33 @@ def _wrong_value(case: Case) -> _Explanation | None:
         case _:
             assert_never(case.record.purpose)
     return _Explanation(hint)
+
+
+def _with_include(case: Case) -> str:
+    wanted = spf.included(case.record.value)
+    found = spf.records_in(map(matching.bare, case.values))
+    added = " and ".join(f"include:{domain}" for domain in wanted)
+    not_passing = [
+        shown(term)
+        for record in found
+        for domain, term in spf.not_passing(record).items()
+        if domain in wanted
+    ]
+    if not_passing:
+        # The first match decides: another term behind it would change nothing.
+        change = f"Replace {' and '.join(not_passing)} by {added} in"
+    else:
+        change = f"Add {added} before the all of"
+    whole = shown(spf.merged([*found, case.record.value]))
+    return f"{change} the SPF record at {case.name}, so that it reads {whole}"
+
+
+def _appended_zone(case: Case) -> str:
+    """Return the zone that a panel has appended to a target that is right but for it, or nothing."""
+    wanted = f"{case.record.value}.".lower()
+    hosts = (value.rpartition(" ")[2].lower() for value in case.values)
+    appended = (host.removeprefix(wanted) for host in hosts if host.startswith(wanted))
+    return next((zone for zone in appended if f".{case.name}".endswith(f".{zone}")), "")
 
 
 def _doubled_zone_name(case: Case) -> _Explanation | None:

@@ -419,6 +419,49 @@ def test_wrong_value(record: int, value: str, hint: str) -> None:
     assert found.observed == (value,)
 
 
+@pytest.mark.parametrize(
+    ("record", "value", "wanted"),
+    [
+        (DKIM, "aaa.dkim.amazonses.com.{}", "aaa.dkim.amazonses.com"),
+        (MX, "10 Feedback-SMTP.eu-west-1.amazonses.com.{}", "10 feedback-smtp.eu-west-1.amazonses.com"),
+    ],
+)
+@pytest.mark.parametrize("zone", ["example.com", "mail.example.com"])
+def test_a_zone_that_was_appended_to_the_value_is_named(
+    record: int, value: str, wanted: str, zone: str
+) -> None:
+    """A panel takes a target without a final dot for a name in its own zone."""
+    value = value.format(zone)
+    what, name = DOMAIN.records[record].type, question(record).name
+    hint = f"Change the {what} record at {name} from {value} to {wanted}: "
+    known = finding(record, value, servers="ns{0}.domaincontrol.com (192.0.2.{0})")
+    assert known.hint == (
+        f"{hint}GoDaddy has appended {zone} to the value, so end it with a dot, "
+        "or as GoDaddy wants full names"
+    )
+    hint += f"your DNS panel has appended {zone} to the value, so end it with a dot, "
+    assert_problem(
+        finding(record, value), Problem.WRONG_VALUE, f"{hint}or as your DNS panel wants full names"
+    )
+
+
+def test_what_ends_in_another_domain_has_nothing_appended() -> None:
+    """Only the names above the record are what a panel appends."""
+    for value in ("aaa.dkim.amazonses.com.example.org", "aaa.dkim.amazonses.com.ple.com"):
+        assert "appended" not in finding(DKIM, value).hint
+
+
+def test_an_include_that_lets_nothing_pass_is_to_be_replaced() -> None:
+    """Another one behind it would change nothing: the first match decides."""
+    found = finding(SPF, "v=spf1 mx ?include:amazonses.com include:amazonses.com -all")
+    hint = (
+        "Replace ?include:amazonses.com by include:amazonses.com in the SPF record at mail.example.com, "
+        "so that it reads v=spf1 mx include:amazonses.com -all"
+    )
+    assert_problem(found, Problem.WRONG_VALUE, hint)
+    assert finding(SPF, "v=spf1 include:amazonses.com ?include:amazonses.com -all").problem is None
+
+
 def test_an_include_behind_all_is_a_wrong_value() -> None:
     """It has no effect there, so the hint moves it."""
     found = finding(SPF, "v=spf1 ~all include:amazonses.com")
@@ -473,6 +516,11 @@ def test_multiple_spf_records() -> None:
         (DMARC, "v=dmarc1; p=none", "the tag v must stand first and be exactly v=DMARC1"),
         (DMARC, "p=none; v=DMARC1", "the tag v must stand first and be exactly v=DMARC1"),
         (DMARC, "v=DMARC1; p none", "the tag p none is not of the form tag=value"),
+        (
+            SPF,
+            "v=spf1include:amazonses.com ~all",
+            "the space after v=spf1 is missing, and chunks are joined without one",
+        ),
         (SPF, "v=spf1 include:amazonses.com ipv4:192.0.2.1 ~all", "ipv4:192.0.2.1 is no valid term of SPF"),
     ],
 )
@@ -481,6 +529,13 @@ def test_invalid_syntax(record: int, value: str, said: str) -> None:
     purpose, name = DOMAIN.records[record].purpose, question(record).name
     hint = f"Correct the {purpose} record at {name}: {said}"
     assert_problem(finding(record, value), Problem.INVALID_SYNTAX, hint)
+
+
+def test_a_broken_spf_record_beside_a_good_one_does_no_harm() -> None:
+    """Receivers do not see it, and it is no part of what a record should read."""
+    broken = "v=spf1ip4:192.0.2.1 mx ~all"
+    assert finding(SPF, "v=spf1 include:amazonses.com -all", broken).problem is None
+    assert finding(SPF, "v=spf1 a -all", broken).hint.endswith("v=spf1 a include:amazonses.com -all")
 
 
 def test_a_domains_own_invalid_dmarc_record_is_named_at_its_place() -> None:

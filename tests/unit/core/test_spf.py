@@ -16,6 +16,25 @@ def test_only_version_one_is_a_record() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "is_meant"),
+    [
+        ("v=spf1include:amazonses.com ~all", True),
+        ("V=SPF1~all", True),
+        ("v=spf1\tmx", True),
+        ("v=spf1,include:amazonses.com", True),
+        ("v=spf1 mx", False),
+        ("v=spf1", False),
+        ("v=spf10 mx", False),
+        ("v=spf1.1 mx", False),
+        ("spf1include:amazonses.com", False),
+    ],
+)
+def test_a_version_that_runs_on_is_meant_for_a_record(text: str, *, is_meant: bool) -> None:
+    """Where the space behind the version is missing no receiver sees a record; another version is none."""
+    assert spf.resembles(text) is is_meant
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "v=spf1",
@@ -60,6 +79,25 @@ def test_what_follows_all_is_not_included() -> None:
     assert spf.included("v=spf1 +Include:A.com. -include:b.com ~all include:c.com") == {"a.com"}
 
 
+@pytest.mark.parametrize("qualifier", "?~-")
+def test_the_first_match_decides_what_is_included(qualifier: str) -> None:
+    """A term that lets nothing pass stands before all later ones, and after no earlier one (4.6.2)."""
+    weak = f"{qualifier}include:A.com."
+    assert spf.included(f"v=spf1 {weak} include:a.com ~all") == frozenset()
+    assert spf.not_passing(f"v=spf1 {weak} include:a.com ~all") == {"a.com": weak}
+    assert spf.included(f"v=spf1 +include:a.com {weak} ~all") == {"a.com"}
+    assert spf.not_passing(f"v=spf1 +include:a.com {weak} ~all {qualifier}include:b.com") == {}
+
+
+def test_merging_lets_pass_what_any_record_lets_pass() -> None:
+    """A term with another qualifier gives way, at its place; one that all records have stays."""
+    assert spf.merged(["v=spf1 ?include:a.com -mx a -all", "v=spf1 +A include:A.com ~mx ~all"]) == (
+        "v=spf1 include:A.com -mx a -all"
+    )
+    assert spf.merged(["v=spf1 -a a ~all"]) == "v=spf1 -a ~all"
+    assert spf.merged(["v=spf1 mx -all", "v=spf1 +all"]) == "v=spf1 mx -all"
+
+
 def test_merging_keeps_every_mechanism_once_before_the_end() -> None:
     """The first record's last term stays last."""
     assert spf.merged(["v=spf1 include:a.com -all", "v=spf1 mx include:a.com ~all"]) == (
@@ -92,6 +130,7 @@ def test_the_terms_that_are_looked_up_are_counted(text: str, lookups: int) -> No
 def test_any_text_can_be_read(text: str) -> None:
     """No text, however broken, is an error; what is merged is a record."""
     spf.invalid_term(text)
-    spf.included(text)
+    assert not spf.included(text) & spf.not_passing(text).keys()
+    spf.resembles(text)
     spf.lookups(text)
     assert spf.is_record(spf.merged([text]))

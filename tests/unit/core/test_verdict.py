@@ -120,7 +120,7 @@ def test_servers_that_disagree_leave_it_open() -> None:
     assert (found.state, found.problem) == (RecordState.MISSING, Problem.NOT_PUBLISHED)
     assert found.server == "ns2.example.com (192.0.2.2)"
     assert found.hint == (
-        "Not all name servers have the record yet, ns2.example.com (192.0.2.2) does not: "
+        "Not all name servers have the record yet, ns2.example.com (192.0.2.2) lacks it at mail.example.com: "
         "wait, and if this lasts have example.com copied to all of them"
     )
 
@@ -236,6 +236,8 @@ VALUES = st.sampled_from(
         '"v=DMARC1"',
         "v=spf1 mx -all",
         '"v=spf1',
+        "v=spf1include:amazonses.com",
+        "v=spf1 ?include:amazonses.com",
         "5 feedback-smtp.eu-west-1.amazonses.com",
         "10",
         "",
