@@ -1,20 +1,25 @@
 """Which name servers a name's zone has: found once, remembered for a while.
 
 A zone is found by asking the configured recursive resolver for the SOA record,
-which comes with every answer about its names. Deeper zones need no search:
-the servers of the zone above refer to them.
+which comes with every answer about its names. Where the resolver fails, since
+the zone's own servers do, the servers of the zone above are asked the way.
+Deeper zones need no search: the servers of the zone above refer to them.
 """
 
 import asyncio
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from service.core.answers import Outcome
+from service.core import names
+from service.core.answers import Outcome, Question, RecordType
 from service.dns import addresses, reading
 from service.dns.budget import Budget
 from service.dns.config import DnsConfig, Endpoint
+from service.dns.exchange import Exchange
+from service.dns.message import Reply
 from service.dns.recursion import Failure, Recursion, Told
 
 MAX_SERVERS: Final = 13
@@ -24,6 +29,9 @@ _MAX_ADDRESSES: Final = 2
 """Of each family, for one name server."""
 _MAX_WALK: Final = 10
 """Labels taken off in search of a zone."""
+_MAX_GUIDES: Final = 6
+"""Addresses of a registry that are asked the way in turn: some may be out of our reach, as those of
+IPv6 are in many networks, which costs no time."""
 _REMEMBERED: Final = 10_000
 _SHORTEST: Final = 5.0
 """Seconds that anything is remembered, whatever its TTL; failures, exactly so."""
@@ -60,9 +68,12 @@ class Cut:
 class Delegations:
     """Finds zones and remembers them. Belongs to one event loop."""
 
-    def __init__(self, recursion: Recursion, config: DnsConfig, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, exchange: Exchange, recursion: Recursion, config: DnsConfig, loop: asyncio.AbstractEventLoop
+    ) -> None:
         """Start with no zone known."""
         self._loop = loop
+        self._exchange = exchange
         self._recursion = recursion
         self._config = config
         self._cuts: OrderedDict[str, Cut] = OrderedDict()
@@ -124,8 +135,48 @@ class Delegations:
             del self._searches[key]
 
     async def _search(self, name: str, budget: Budget) -> Cut | Outcome:
+        found = await self._search_by_resolver(name, budget)
+        if isinstance(found, Cut) or found is Outcome.DNSSEC_BOGUS:
+            return found
+        organisation = names.organisational(name)
+        # A resolver that is silent may be down, and each name that it is asked for costs its time-out:
+        # there is one more, which all that is registered below it shares.
+        if name != organisation and found is not Outcome.TIMEOUT:
+            return await self.find(organisation, budget)
+        registry = _parent(organisation)
+        if not registry:
+            return found
+        return await self._shared(
+            f"{organisation} from {registry}",
+            lambda: self._search_from(registry, organisation, budget),
+            budget,
+        )
+
+    async def _search_from(self, registry: str, organisation: str, budget: Budget) -> Cut | Outcome:
+        """Ask one server of a registry for the way to a zone that the resolver cannot tell about."""
+        cut = await self.find(registry, budget)
+        if isinstance(cut, Outcome):
+            return cut
+        question = Question(organisation, RecordType.NS)
+        for endpoint, _ in random.sample(cut.addresses, min(len(cut.addresses), _MAX_GUIDES)):
+            reply = await self._exchange.ask_authority(endpoint, question.name, question.type, budget)
+            if not isinstance(reply, Reply):
+                continue
+            said = reading.read_authority(question, reply, cut.zone)
+            if isinstance(said, reading.Referral):
+                if "." in cut.zone:
+                    # Or all that is registered below it would be asked for there.
+                    self.forget(cut)
+                return await self.descend(said, budget)
+            if isinstance(said, reading.Alias) or said.outcome.is_definite:
+                return cut
+        return Outcome.SERVER_FAILURE
+
+    async def _search_by_resolver(self, name: str, budget: Budget) -> Cut | Outcome:
+        # Half of the time is left for the way from above.
+        within = budget.until((self._loop.time() + budget.deadline) / 2)
         for _ in range(_MAX_WALK):
-            told = await self._recursion.ask(name, "SOA", budget)
+            told = await self._recursion.ask(name, "SOA", within)
             if isinstance(told, Failure):
                 return told.outcome
             # With an alias the SOA record is that of the target's zone.

@@ -46,7 +46,7 @@ class DnsResolver:
         self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._exchange = Exchange(config, self._loop)
         self._recursion = Recursion(self._exchange, nameservers)
-        delegations = Delegations(self._recursion, config, self._loop)
+        delegations = Delegations(self._exchange, self._recursion, config, self._loop)
         self._authorities = Authorities(self._exchange, delegations, self._recursion)
         self._sampler = Sampler(self._exchange, delegations)
         self._tasks: set[asyncio.Task[Answers]] = set()

@@ -21,6 +21,7 @@ _DATAGRAM = 1232
 _LONGEST_NAME = 253
 _NAMES = {RecordType.CNAME, RecordType.NS, RecordType.MX}
 
+_BOGUS = {Recursion.BOGUS, Recursion.SIGNATURE_EXPIRED}
 _FAULTS: Mapping[Fault, Outcome] = {
     Fault.SILENT: Outcome.TIMEOUT,
     Fault.TOO_SLOW: Outcome.TIMEOUT,
@@ -56,7 +57,7 @@ class FakeResolver:
 
     def _answers(self, question: Question, *, every_server: bool, hops: int = _MAX_HOPS) -> Answers:
         zone = self._internet.zone_of(question.name)
-        if self._internet.recursion(zone.name, "SOA") is not Recursion.ANSWERS:
+        if self._internet.recursion(zone.name, "SOA") in _BOGUS or self._is_lost(zone):
             return Answers(question, (self._recursion(question),))
         start = self._first % len(zone.servers)
         hosts = (*zone.servers[start:], *zone.servers[:start])
@@ -68,6 +69,11 @@ class FakeResolver:
         if not every_server:
             heard = [next((answer for answer in heard if answer.outcome.is_definite), heard[0])]
         return Answers(question, tuple(heard), len(zone.servers))
+
+    def _is_lost(self, zone: ZoneFile) -> bool:
+        """Whether the resolver tells the way neither to a zone nor to the registry above it."""
+        above = (zone.name, zone.name.partition(".")[2])
+        return all(self._internet.recursion(name, "SOA") is not Recursion.ANSWERS for name in above)
 
     def _ask(self, question: Question, zone: ZoneFile, host: str, hops: int) -> Answer:
         address = self._internet.address_of(host)

@@ -2,19 +2,20 @@
 
 The zones are those of the situation and the common ones, with what connects
 them: SOA, NS and address records, and the delegation of each zone in the one
-above it, but for the root. A name server's address tells what is wrong with it.
+above it. The root delegates those of all situations, so that there is only one.
+A name server's address tells what is wrong with it.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import dns.rdata
 import dns.rdatatype
 import dns.zone
 from dns.rdtypes.ANY.TXT import TXT
 
-from tests.corpus.situation import Fault, Recursion, Situation, ZoneFile, common_zones
+from tests.corpus.situation import Fault, Recursion, Situation, ZoneFile, common_zones, every_situation
 from tests.support.authority import Zones
 from tests.support.dns_zone import Zone
 
@@ -115,22 +116,44 @@ class Internet:
             f"$ORIGIN {zone.name}.",
             "$TTL 60",
             "@ SOA ns1 hostmaster 1 3600 600 86400 60",
-            *(line for each in (zone, *below) for line in self._delegation(each, inside=zone)),
+            *(line for each in (zone, *below) for line in _delegation(each, zone.name, self._addresses)),
+            *(() if zone.name else _delegations_of_the_root()),
             zone.texts[host],
         ]
         return "\n".join(lines)
-
-    def _delegation(self, zone: ZoneFile, *, inside: ZoneFile) -> Iterator[str]:
-        for host in zone.servers:
-            yield f"{zone.name}. NS {host}."
-            if self._addresses[host] and _is_within(host, inside.name):
-                yield f"{host}. A {self._addresses[host]}"
 
     def _parent(self, zone: ZoneFile) -> ZoneFile:
         _, _, above = zone.name.partition(".")
         return self.zone_of(above)
 
 
+def _delegation(zone: ZoneFile, inside: str, addresses: Mapping[str, str]) -> Iterator[str]:
+    for host in zone.servers:
+        yield f"{zone.name}. NS {host}."
+        if addresses[host] and _is_within(host, inside):
+            yield f"{host}. A {addresses[host]}"
+
+
+@cache
+def _delegations_of_the_root() -> tuple[str, ...]:
+    return tuple(
+        line
+        for zone in (*common_zones(), *(zone for situation in every_situation() for zone in _tops(situation)))
+        if zone.name
+        for line in _delegation(zone, zone.name, dict(addresses(zone)))
+    )
+
+
+def _tops(situation: Situation) -> Iterator[ZoneFile]:
+    """Yield the zones that are in no other one of the situation."""
+    for zone in situation.zones:
+        others = (other.name for other in situation.zones if other is not zone)
+        if not any(_is_within(zone.name, other) for other in others):
+            yield zone
+
+
+# The root is the same in all situations, and long.
+@cache
 def parsed(name: str, text: str) -> Zone:
     """Return the zone that a master file describes."""
     zone = Zone(name)
