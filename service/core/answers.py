@@ -78,6 +78,9 @@ class Answer:
     """Who said so: `name (address)`, or an address. Empty where nobody did."""
     zone: str = ""
     """The zone that the name is in, from the zone cut. Empty where not known."""
+    alias: str = ""
+    """What the name is an alias of, where that is why nobody could tell: the aliases go round in
+    a circle, or on for too long."""
     authoritative: bool = False
     """Whether it came from the zone's own name servers, not a recursive one."""
 

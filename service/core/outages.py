@@ -4,6 +4,7 @@ from typing import assert_never
 
 from service.core import names
 from service.core.answers import Answers, Outcome
+from service.core.case import shown
 from service.core.records import Finding, Problem, RecordState
 
 _MOST_TELLING = (
@@ -17,9 +18,12 @@ _MOST_TELLING = (
 
 def explain(answers: Answers) -> Finding:
     """Return the finding where no server gave a definite answer: the most telling one."""
-    answer = min(answers.by_server, key=lambda each: (_MOST_TELLING.index(each.outcome), each.server))
+    answer = min(
+        answers.by_server,
+        key=lambda each: (_MOST_TELLING.index(each.outcome), not each.alias, each.server),
+    )
     zone = answer.zone or names.organisational(answer.question.name)
-    server = answer.server or f"A name server of {zone}"
+    server = answer.server or f"a name server of {zone}"
     match answer.outcome:
         case Outcome.DNSSEC_BOGUS:
             hint = (
@@ -31,8 +35,15 @@ def explain(answers: Answers) -> Finding:
             hint = (
                 f"Ask the DNS provider of {zone} why its queries are refused: {server} does not answer for it"
             )
+        case Outcome.SERVER_FAILURE if answer.alias:
+            hint = (
+                f"Remove the CNAME record at {shown(answer.question.name)}, or correct it: the aliases that "
+                f"follow from its value {shown(answer.alias)} go round in a circle, or on for too long"
+            )
         case Outcome.SERVER_FAILURE:
             hint = f"Tell the DNS provider of {zone}, if this lasts, that queries fail (SERVFAIL): {server}"
+        case Outcome.TIMEOUT if not answer.server:
+            hint = f"Wait: no name server of {zone} could be asked; if this lasts, tell its DNS provider"
         case Outcome.TIMEOUT:
             hint = f"Tell the DNS provider of {zone}, if this lasts, that queries get no answer: {server}"
         case Outcome.FOUND | Outcome.NODATA | Outcome.NXDOMAIN:

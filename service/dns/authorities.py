@@ -137,7 +137,7 @@ class Authorities:
 
     async def _follow(self, question: Question, budget: Budget, hops: int) -> Answer:
         if hops == 0:
-            return Answer(question, Outcome.SERVER_FAILURE)
+            return Answer(question, Outcome.SERVER_FAILURE, alias=question.name)
         answers = await self.answers(question, every_server=False, budget=budget, hops=hops - 1)
         return answers.by_server[0]
 
@@ -145,7 +145,15 @@ class Authorities:
 def answer_of(question: Question, cut: Cut, server: str, said: reading.Content) -> Answer:
     """Return what a server of a zone said as an answer."""
     zone = cut.zone if said.zone is None else said.zone
-    return Answer(question, said.outcome, said.values, server, zone, authoritative=said.outcome.is_definite)
+    return Answer(
+        question,
+        said.outcome,
+        said.values,
+        server,
+        zone,
+        said.alias,
+        authoritative=said.outcome.is_definite,
+    )
 
 
 def _answer(question: Question, cut: Cut, heard: _Heard, at_target: dict[str, Answer]) -> Answer:
@@ -154,6 +162,9 @@ def _answer(question: Question, cut: Cut, heard: _Heard, at_target: dict[str, An
             return answer_of(question, cut, heard.server, heard.said)
         case reading.Alias(target):
             followed = at_target.get(target, Answer(question, Outcome.SERVER_FAILURE))
+            if followed.alias:
+                # The first alias is the one that whoever asks can mend.
+                followed = replace(followed, server="", alias=target)
             if followed.server and not followed.outcome.is_definite:
                 # Whoever could not tell is to be named: another, where the alias leads elsewhere.
                 return replace(followed, question=question)

@@ -23,6 +23,8 @@ class Content:
     values: tuple[str, ...] = ()
     zone: str | None = None
     """As the SOA record of a negative answer tells; None without one."""
+    alias: str = ""
+    """As in `service.core.answers.Answer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def _follow(question: Question, reply: Reply, zone: str) -> Content | Alias:
         name = targets[0]
         if not is_within(name, zone):
             return Alias(name)
-    return Content(Outcome.SERVER_FAILURE)
+    return Content(Outcome.SERVER_FAILURE, alias=_values(question.name, "CNAME", reply)[0])
 
 
 def _absent(name: str, reply: Reply) -> Content:

@@ -68,4 +68,5 @@ class Recursion:
         if isinstance(told, Failure):
             return Answer(question, told.outcome, server=told.server)
         content = reading.read_recursive(question, told.reply)
-        return Answer(question, content.outcome, content.values, told.server, content.zone or "")
+        zone = content.zone or ""
+        return Answer(question, content.outcome, content.values, told.server, zone, content.alias)

@@ -84,6 +84,8 @@ class FakeResolver:
         if outcome := _failure(zone.faults.get(host), found):
             return Answer(question, outcome, server=server, zone=zone.name)
         told = self._read(question, found, hops)
+        if told.alias:
+            told = replace(told, server="", alias=found.answer[0].value)
         if told.server and not told.outcome.is_definite:
             # Whoever could not tell is to be named: another, where an alias leads elsewhere.
             return replace(told, question=question)
@@ -92,8 +94,11 @@ class FakeResolver:
     def _read(self, question: Question, found: Lookup, hops: int) -> Answer:
         if not found.authoritative:
             raise AssertionError(f"nobody refers further down: {question}, {found}")
-        if found.rcode == SERVFAIL or hops == 0:
-            return Answer(question, Outcome.SERVER_FAILURE)
+        if found.rcode == SERVFAIL:
+            alias = found.answer[0].value if found.answer else ""
+            return Answer(question, Outcome.SERVER_FAILURE, alias=alias)
+        if hops == 0:
+            return Answer(question, Outcome.SERVER_FAILURE, alias=question.name)
         values = [record.value for record in found.answer if record.type == question.type]
         if values:
             promised = sorted(_as_promised(value, question.type) for value in values)

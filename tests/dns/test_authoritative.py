@@ -180,7 +180,7 @@ def test_alias_to_nothing_is_definite(dns: LoopbackDns, resolver: DnsResolver) -
 
 @pytest.mark.parametrize("length", [2, 30])
 def test_endless_aliases_are_given_up(dns: LoopbackDns, hasty: DnsResolver, length: int) -> None:
-    """A loop of aliases, or a chain too long, is unknown and ends after a bounded number of queries."""
+    """A loop of aliases, or a chain too long, is unknown, told by its first alias, and bounded in queries."""
     dns.add_zone("example.org", dns.authorities[1])
     zones = ("example.com", "example.org")
     for zone in zones:
@@ -188,8 +188,23 @@ def test_endless_aliases_are_given_up(dns: LoopbackDns, hasty: DnsResolver, leng
     for number in range(length):
         here, there = (f"n{index % length}.{zones[index % 2]}" for index in (number, number + 1))
         dns.put(here, "CNAME", there)
-    assert ask(hasty, "n0.example.com").outcome is Outcome.SERVER_FAILURE
+    answer = ask(hasty, "n0.example.com")
+    assert (answer.outcome, answer.alias) == (Outcome.SERVER_FAILURE, "n1.example.org")
+    assert (answer.zone, answer.server.partition(" ")[0][3:]) == ("example.com", ".example.com")
     assert sum(server.queries.total() for server in dns.authorities) <= 12
+
+
+def test_circle_elsewhere_is_told_where_the_alias_into_it_stands(
+    dns: LoopbackDns, hasty: DnsResolver
+) -> None:
+    """Whoever asks can mend his own alias, not those of others."""
+    for zone in ("example.org", "example.net"):
+        dns.add_zone(zone, dns.authorities[1])
+    dns.put("a.example.com", "CNAME", "b.example.org")
+    dns.put("b.example.org", "CNAME", "c.example.net")
+    dns.put("c.example.net", "CNAME", "b.example.org")
+    answer = ask(hasty, "a.example.com")
+    assert (answer.alias, answer.zone) == ("b.example.org", "example.com")
 
 
 def test_wildcard_answers_like_any_record(dns: LoopbackDns, resolver: DnsResolver) -> None:

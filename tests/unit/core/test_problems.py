@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from service.core import matching, verdict
-from service.core.answers import Answers, Outcome, Question, RecordType
+from service.core.answers import Answer, Answers, Outcome, Question, RecordType
 from service.core.case import Case
 from service.core.domain import Domain
 from service.core.records import Finding, Problem, Purpose, RecordState
@@ -627,6 +627,29 @@ def test_unknown_outcomes_are_told_apart(outcome: Outcome, hint: str) -> None:
     told[question(MX)] = Answers(question(MX), (zones.failure(question(MX), outcome),))
     found = verdict.judge(DOMAIN, told).records[MX].finding
     assert_problem(found, Problem(outcome), hint, state=RecordState.UNKNOWN)
+
+
+def test_nobody_is_blamed_where_nobody_could_be_asked() -> None:
+    """Without a server that was silent it may be our own resolver."""
+    told = dict(zones.answers(verdict.questions(DOMAIN), zones.published(DOMAIN.records)))
+    told[question(MX)] = Answers(question(MX), (Answer(question(MX), Outcome.TIMEOUT),))
+    found = verdict.judge(DOMAIN, told).records[MX].finding
+    assert (found.problem, found.server) == (Problem.TIMEOUT, "")
+    hint = "Wait: no name server of example.com could be asked; if this lasts, tell its DNS provider"
+    assert found.hint == hint
+
+
+def test_the_alias_that_leads_nowhere_is_named() -> None:
+    """Whoever owns the name can mend it, whatever else its name servers failed in."""
+    failed = zones.failure(question(MX), Outcome.SERVER_FAILURE)
+    endless = replace(failed, alias="relay.example.com", server="ns2.example.com (192.0.2.2)")
+    told = {question(MX): Answers(question(MX), (failed, endless), servers=2)}
+    found = verdict.judge(DOMAIN, told).records[MX].finding
+    assert (found.state, found.problem) == (RecordState.UNKNOWN, Problem.SERVER_FAILURE)
+    assert found.hint == (
+        "Remove the CNAME record at mail.example.com, or correct it: the aliases that follow from its value "
+        "relay.example.com go round in a circle, or on for too long"
+    )
 
 
 def test_the_most_telling_of_several_unknown_outcomes_is_shown() -> None:

@@ -253,7 +253,8 @@ def any_answer(draw: st.DrawFn, question: Question, outcomes: Sequence[dns.Outco
         draw(st.lists(VALUES, min_size=1, max_size=4, unique=True)) if outcome is dns.Outcome.FOUND else []
     )
     server = draw(st.sampled_from(["", "ns1", "ns2"]))
-    return Answer(question, outcome, tuple(values), server, draw(st.sampled_from(["", "example.com", "com"])))
+    zone, alias = draw(st.sampled_from(["", "example.com", "com"])), draw(st.sampled_from(["", "x\n.test"]))
+    return Answer(question, outcome, tuple(values), server, zone, alias)
 
 
 @st.composite
