@@ -80,9 +80,9 @@ class Exchange:
         return reply
 
     async def ask_recursive(
-        self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget
+        self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget, *, validated: bool = True
     ) -> Reply | Outcome:
-        """Ask a recursive resolver, as `ask_authority` does.
+        """Ask a recursive resolver, as `ask_authority` does, for what it has `validated` or for all.
 
         It never cools down: it is slow wherever a zone behind it is, and nobody's
         zone may take our resolver from everyone else.
@@ -90,7 +90,7 @@ class Exchange:
         if not await taken(lambda then: self._recursive_slots.take(budget.deadline, then)):
             return Outcome.TIMEOUT
         try:
-            return await self._ask(endpoint, name, rdtype, budget, recurse=True)
+            return await self._ask(endpoint, name, rdtype, budget, recurse=True, validated=validated)
         finally:
             self._recursive_slots.give_back()
 
@@ -102,13 +102,21 @@ class Exchange:
         return min(budget.deadline, self._loop.time() + self._config.try_timeout)
 
     async def _ask(
-        self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget, *, recurse: bool
+        self,
+        endpoint: Endpoint,
+        name: str,
+        rdtype: str,
+        budget: Budget,
+        *,
+        recurse: bool,
+        validated: bool = True,
     ) -> Reply | Outcome:
         within = budget.until(self._patience(budget))
-        reply = await self._transfer(wire.build_query(name, rdtype, recurse=recurse), endpoint, within)
+        query = wire.build_query(name, rdtype, recurse=recurse, validated=validated)
+        reply = await self._transfer(query, endpoint, within)
         if isinstance(reply, Reply) and reply.rcode in _EDNS_UNKNOWN:
             # RFC 6891 section 7: a server that knows no EDNS is asked without it.
-            plain = wire.build_query(name, rdtype, recurse=recurse, edns=False)
+            plain = wire.build_query(name, rdtype, recurse=recurse, edns=False, validated=validated)
             reply = await self._transfer(plain, endpoint, within)
         return reply
 

@@ -44,7 +44,7 @@ class Recursion:
 
         Takes no more than the budget.
         """
-        failure = Failure(Outcome.TIMEOUT)
+        failure, failing = Failure(Outcome.TIMEOUT), None
         for endpoint in self._nameservers * _ROUNDS:
             if budget.is_spent(asyncio.get_running_loop().time()):
                 break
@@ -56,11 +56,27 @@ class Recursion:
             else:
                 outcome = reply
             if outcome is not Outcome.TIMEOUT:
-                failure = Failure(outcome, endpoint.address)
+                failure, failing = Failure(outcome, endpoint.address), endpoint
             if outcome is Outcome.DNSSEC_BOGUS:
                 # Another resolver may not validate; its answer would be a forged one, possibly.
                 break
+        has_failed = failure.outcome is Outcome.SERVER_FAILURE
+        if has_failed and failing and await self._rejects(failing, name, rdtype, budget):
+            return Failure(Outcome.DNSSEC_BOGUS, failing.address)
         return failure
+
+    async def _rejects(self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget) -> bool:
+        """Whether a resolver that fails has an answer, and keeps it back since it does not validate.
+
+        Not all of them say so by an extended error (RFC 8914). One that fails by chance is asked
+        once more: it must go on to fail.
+        """
+        for validated in (False, True):
+            reply = await self._exchange.ask_recursive(endpoint, name, rdtype, budget, validated=validated)
+            has_failed = not isinstance(reply, Reply) or reading.failure_of(reply) is not None
+            if has_failed is not validated:
+                return False
+        return True
 
     async def answer(self, question: Question, budget: Budget) -> Answer:
         """Answer a question; as `ask`, it takes no more than the budget."""

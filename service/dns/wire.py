@@ -51,15 +51,17 @@ _KINDS: Final = {
 }
 
 
-def build_query(name: str, rdtype: str, *, recurse: bool, edns: bool = True) -> Query:
+def build_query(name: str, rdtype: str, *, recurse: bool, edns: bool = True, validated: bool = True) -> Query:
     """Build a query with a random id (RFC 1035, section 4.1).
+
+    A resolver that validates hands out what is not `validated`, too (RFC 4035, section 3.2.2).
 
     Raises:
         NameTooLongError: for a name that no message can hold.
 
     """
     question = (codec.write_name(name) or _written(name)) + _KINDS[rdtype]
-    flags = dns.flags.RD if recurse else 0
+    flags = (dns.flags.RD if recurse else 0) | (0 if validated else dns.flags.CD)
     header = random_id() + _FIELDS.pack(flags, 1, 0, 0, 1 if edns else 0)
     return Query(header + question + (_OPT if edns else b""), question.lower())
 

@@ -1,5 +1,7 @@
 """In recursive mode the configured resolvers are all that is asked."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from service.core.answers import Outcome, Question, RecordType
@@ -71,3 +73,32 @@ def test_each_question_has_one_answer(recursive: DnsResolver) -> None:
     """There is no set of servers to agree: a confirmation is one answer of one."""
     (answers,) = recursive.resolve([Question("example.com", RecordType.TXT)], every_server=True)
     assert (len(answers.by_server), answers.servers) == (1, 0)
+
+
+def test_signatures_that_do_not_validate_are_told_without_an_extended_error(
+    dns: LoopbackDns, recursive: DnsResolver, resolver: DnsResolver
+) -> None:
+    """A resolver that has an answer, and hands it out only unchecked, has found it to be bogus."""
+    dns.put("mail.example.com", "TXT", "text")
+
+    def validate(query: bytes, reply: bytes) -> Sequence[bytes]:
+        is_unchecked = query[3] & 0x10
+        return [reply] if is_unchecked else authority.failing(SERVFAIL)(query, reply)
+
+    dns.recursive.tamper = validate
+    for each in (recursive, resolver):
+        assert ask(each, "mail.example.com").outcome is Outcome.DNSSEC_BOGUS
+    assert not any(server.queries for server in dns.authorities)
+
+
+def test_a_resolver_that_fails_by_chance_rejects_nothing(dns: LoopbackDns, recursive: DnsResolver) -> None:
+    """Its answer to an unchecked query alone says nothing: then it would answer any."""
+    dns.put("mail.example.com", "TXT", "text")
+    asked = []
+
+    def fail_at_first(query: bytes, reply: bytes) -> Sequence[bytes]:
+        asked.append(query)
+        return authority.failing(SERVFAIL)(query, reply) if len(asked) <= 2 else [reply]
+
+    dns.recursive.tamper = fail_at_first
+    assert ask(recursive, "mail.example.com").outcome is Outcome.SERVER_FAILURE

@@ -62,7 +62,7 @@ def checked(
         domains = [store.get(tenant, taken.domain.name) for tenant in shown]
         return tuple(record.value for each in domains if (record := ownership.record_of(each)))
 
-    seen = Answers(question, (Answer(question, Outcome.FOUND, values()),))
+    seen = Answers(question, (Answer(question, Outcome.FOUND, values(), authoritative=True),))
 
     def check(domain: Domain) -> lifecycle.Check:
         state = RecordState.FOUND if passed else RecordState.MISSING
