@@ -138,7 +138,7 @@ def main() -> None:
         # As the service does once it has started.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
+        gc.set_threshold(100_000, 20, 50)
         print("ready", flush=True)
         for line in sys.stdin:
             queue.saved = 0
