@@ -103,6 +103,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
             threads=settings.verifier_threads,
             batch=settings.verifier_batch,
             lease=settings.verifier_lease,
+            budget=settings.dns_budget,
             min_interval=settings.verify_min_interval,
         ),
     )

@@ -36,6 +36,8 @@ class LookUp:
     questions: Sequence[Question]
     every_server: bool
     """Whether each name server of a question's zone is asked, or one of them."""
+    until: float | None = None
+    """When it must be complete, by `time.monotonic`; None where the adapter's own budget is enough."""
 
 
 Done = Callable[[Sequence[tuple[int, Sequence[Answers] | Exception]]], None]
@@ -52,7 +54,7 @@ class Resolver(Protocol):
         `done` gets each of them once, some together as they are complete, on a
         thread of the adapter: it must return at once. A slow look-up keeps none
         of the others waiting. Each must be complete within the adapter's time
-        budget whatever the servers do, with unknown outcomes for what was not
+        budget, and when it says, whatever the servers do, with unknown outcomes for what was not
         answered; `Answers.servers` says how many servers a zone has. Called by
         several threads at once.
         """

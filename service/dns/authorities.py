@@ -65,8 +65,10 @@ class Authorities:
         if isinstance(cut, Outcome):
             return Answers(question, (await self._recursion.answer(question, budget),))
         answers = await self._conclude(question, cut, heard, asking, hops)
-        if not any(answer.outcome.is_definite for answer in answers):
-            self._delegations.forget(cut)
+        # Where an alias leads nobody could tell, a recursive resolver included.
+        told_elsewhere = any(isinstance(h.said, reading.Alias) for h in heard)
+        if not told_elsewhere and not any(answer.outcome.is_definite for answer in answers):
+            self._delegations.doubt(cut)
             told = await self._recursion.answer(question, budget)
             if told.outcome.is_definite:
                 return Answers(question, (replace(told, zone=told.zone or cut.zone),), len(cut.servers))
@@ -111,7 +113,7 @@ class Authorities:
         addresses = random.sample(server.addresses, len(server.addresses))
         silences = 0
         for endpoint, who in (addresses * tries)[:tries]:
-            reply = await self._exchange.ask_authority(endpoint, question.name, question.type, budget)
+            reply = await self._exchange.ask_authority(endpoint, zone, question.name, question.type, budget)
             if isinstance(reply, Reply):
                 heard = _Heard(who, reading.read_authority(question, reply, zone))
                 if not (isinstance(heard.said, reading.Content) and heard.said.outcome is _PASSING):
@@ -137,7 +139,9 @@ class Authorities:
 
     async def _follow(self, question: Question, budget: Budget, hops: int) -> Answer:
         if hops == 0:
-            return Answer(question, Outcome.SERVER_FAILURE, alias=question.name)
+            told = await self._recursion.answer(question, budget)
+            is_endless = told.outcome is Outcome.SERVER_FAILURE
+            return replace(told, alias=question.name) if is_endless else told
         answers = await self.answers(question, every_server=False, budget=budget, hops=hops - 1)
         return answers.by_server[0]
 

@@ -36,6 +36,8 @@ _LONGEST_TTL: Final = 0x7FFFFFFF
 _POINTER: Final = 0xC0
 _LONGEST_LABEL: Final = 63
 _LONGEST_NAME: Final = 253
+_MOST_STEPS: Final = 127
+"""Labels of a name, and as many pointers: whoever writes more wants us to read for long."""
 _SOA_NUMBERS: Final = 20
 # Characters that no presentation of a name escapes.
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9_.-]*")
@@ -101,6 +103,7 @@ class _Reader:
         records: list[Record] = []
         seen: set[tuple[str, int]] = set()
         last = None
+        values: set[str] = set()
         for _ in range(count):
             owner = self._name()
             rdtype, rdclass, ttl, size = _FIXED.unpack_from(self._message, self._at)
@@ -119,8 +122,11 @@ class _Reader:
                 if last in seen:
                     raise _Unusual
                 seen.add(last)
-            elif rdtype in _SINGLETONS or ttl != records[-1].ttl or record in records:
+                values = {record.value}
+            elif rdtype in _SINGLETONS or ttl != records[-1].ttl or record.value in values:
                 raise _Unusual
+            else:
+                values.add(record.value)
             records.append(record)
         return tuple(records)
 
@@ -170,18 +176,20 @@ class _Reader:
         message, start = self._message, self._at
         at, bound, behind = start, start, 0
         labels: list[bytes] = []
+        pointers = 0
         ending = ""
         while length := message[at]:
             if length <= _LONGEST_LABEL:
                 labels.append(message[at + 1 : at + 1 + length])
                 at += 1 + length
                 continue
+            pointers += 1
             if length < _POINTER:
                 raise _Unusual
             target = (length & ~_POINTER) << 8 | message[at + 1]
             behind = behind or at + 2
             # Always further back, so that it ends.
-            if target >= bound:
+            if target >= bound or pointers + len(labels) > _MOST_STEPS:
                 raise _Unusual
             at = bound = target
             if target in self._names:

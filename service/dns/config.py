@@ -40,10 +40,13 @@ class DnsConfig:
     """How long one look-up may take altogether."""
     octets: int = 262_144
     """How much one look-up may receive: several times what thirteen servers say about a domain."""
-    in_flight: int = 8192
-    """Queries under way at once, to authorities and as many to resolvers."""
+    in_flight: int = 32_768
+    """Queries under way at once, to authorities and as many to resolvers: each costs an entry in a
+    table, and whoever has to wait for a slot waits for the slowest of all zones."""
+    connections: int = 256
+    """Over TCP, at once: each takes a descriptor, of which a process may have no more than a thousand."""
     in_flight_per_server: int = 512
-    """Of those, how many may wait for one address."""
+    """Of the queries to authorities, how many may wait for one address."""
     cool_down_after: int = 8
     """Timeouts in a row, after which an address is left alone for a while."""
     cool_down: float = 15.0

@@ -2,7 +2,9 @@
 
 A socket for each query would cost more than everything else about it. Here sockets are few and
 shared, so that a query that waits costs no more than an entry in a table. A blind forger still
-has to guess the port among all ports, for none is used for long, and the id (RFC 5452).
+has to guess the port among all ports, for none is used for long, and the id (RFC 5452). One who
+has a name server of his own sees the ports: he has to guess which of them, and the id, of every
+query to every name server of a zone, for nothing less moves a domain.
 """
 
 import asyncio
@@ -64,10 +66,13 @@ class Datagrams:
         self._ticked = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, query: Query, endpoint: Endpoint, deadline: float, heard: Heard) -> Sent | None:
+    def send(self, query: Query, endpoint: Endpoint, deadline: float, heard: Heard) -> Sent:
         """Send a query; `heard` is called once, with its reply, or soon after `deadline` (loop time).
 
-        It is not called where None is returned: the query could not be sent.
+        Raises:
+            OSError: when it could not be sent, for no fault of the server: there
+                is no route to it, or no socket to be had. `heard` is not called.
+
         """
         address, number = endpoint
         if ":" in address:
@@ -76,18 +81,16 @@ class Datagrams:
         while key in self._sent:
             query = query.renumbered()
             key = address, number, query.wire[:2]
-        try:
-            port = self._port(socket.AF_INET6 if ":" in address else socket.AF_INET)
-            port.sock.sendto(query.wire, endpoint)
-        except OSError:
-            # No route, or no socket to be had: silence, as far as anyone can tell.
-            return None
+        port = self._port(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        port.sock.sendto(query.wire, endpoint)
         sent = self._sent[key] = Sent(key, query, heard, port)
         port.waiting += 1
-        self._ends.setdefault(int(deadline / _TICK) + 1, []).append(sent)
         if self._timer is None:
             self._ticked = int(self._loop.time() / _TICK)
             self._timer = self._loop.call_later(_TICK, self._tick)
+        # A loop that was busy may be late: no tick that has been comes again.
+        tick = max(int(deadline / _TICK), self._ticked) + 1
+        self._ends.setdefault(tick, []).append(sent)
         return sent
 
     def withdraw(self, sent: Sent) -> None:
@@ -107,18 +110,25 @@ class Datagrams:
 
     def _port(self, family: socket.AddressFamily) -> _Port:
         ports = self._ports.setdefault(family, [])
-        if len(ports) < _PORTS:
-            ports.append(self._open(family))
-            return ports[-1]
         number = next(self._numbers) % _PORTS
-        port = ports[number]
-        if port.expires <= self._loop.time():
-            retired, port = port, self._open(family)
-            ports[number] = port
-            retired.expires = 0.0
-            if not retired.waiting:
-                self._close(retired)
-        return port
+        port = ports[number] if number < len(ports) else None
+        if port is not None and port.expires > self._loop.time():
+            return port
+        try:
+            opened = self._open(family)
+        except OSError:
+            # No descriptor to be had: a port that is old is better than none.
+            if ports:
+                return ports[number % len(ports)]
+            raise
+        if port is None:
+            ports.append(opened)
+            return opened
+        ports[number] = opened
+        port.expires = 0.0
+        if not port.waiting:
+            self._close(port)
+        return opened
 
     def _open(self, family: socket.AddressFamily) -> _Port:
         # The kernel picks a random port for a socket that sends before it has one.
@@ -144,14 +154,21 @@ class Datagrams:
                 sent.heard(message)
 
     def _tick(self) -> None:
-        now = int(self._loop.time() / _TICK)
-        for tick in range(self._ticked, now + 1):
+        first, self._ticked = self._ticked, int(self._loop.time() / _TICK)
+        for tick in range(first, self._ticked + 1):
             for sent in self._ends.pop(tick, ()):
                 if self._sent.get(sent.key) is sent:
-                    self._end(sent)
-                    sent.heard(None)
-        self._ticked = now
+                    # Each by itself: a listener that fails keeps none from being heard.
+                    self._loop.call_soon(self._expire, sent)
         self._timer = self._loop.call_later(_TICK, self._tick) if self._ends else None
+
+    def _expire(self, sent: Sent) -> None:
+        if self._sent.get(sent.key) is sent:
+            # Where the loop stood still the reply may be there: it looks at its clock before it listens.
+            self._receive(sent.port)
+        if self._sent.get(sent.key) is sent:
+            self._end(sent)
+            sent.heard(None)
 
     def _end(self, sent: Sent) -> None:
         del self._sent[sent.key]

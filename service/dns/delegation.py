@@ -33,6 +33,8 @@ _MAX_GUIDES: Final = 6
 """Addresses of a registry that are asked the way in turn: some may be out of our reach, as those of
 IPv6 are in many networks, which costs no time."""
 _REMEMBERED: Final = 10_000
+_SETTLED: Final = 30.0
+"""Seconds for which a zone is not looked for again, though none of its servers answers."""
 _SHORTEST: Final = 5.0
 """Seconds that anything is remembered, whatever its TTL; failures, exactly so."""
 
@@ -61,8 +63,9 @@ class Cut:
     servers: tuple[NameServer, ...]
     addresses: tuple[Address, ...]
     """Of all servers."""
+    since: float
     expires: float
-    """In loop time."""
+    """Both in loop time."""
 
 
 class Delegations:
@@ -95,8 +98,12 @@ class Delegations:
             return cut
         return await self._shared(f"below {referral.zone}", lambda: self._arrive(referral, budget), budget)
 
-    def forget(self, cut: Cut) -> None:
-        """Drop a zone none of whose servers answers: perhaps it has others now."""
+    def doubt(self, cut: Cut) -> None:
+        """Drop a zone none of whose servers answers, but one just found: perhaps it has others now."""
+        if self._loop.time() - cut.since > _SETTLED:
+            self._forget(cut)
+
+    def _forget(self, cut: Cut) -> None:
         if self._cuts.get(cut.zone) is cut:
             del self._cuts[cut.zone]
 
@@ -122,6 +129,8 @@ class Delegations:
         """Join the search that is under way, or has failed just now, or start this one."""
         task = self._searches.get(key)
         if task is None:
+            if budget.is_spent(self._loop.time()):
+                return Outcome.TIMEOUT  # whoever has time left is not to join such a search
             task = self._searches[key] = asyncio.create_task(search())
             task.add_done_callback(lambda done: self._finished(key, done))
         await asyncio.wait({task}, timeout=budget.deadline - self._loop.time())
@@ -159,14 +168,16 @@ class Delegations:
             return cut
         question = Question(organisation, RecordType.NS)
         for endpoint, _ in random.sample(cut.addresses, min(len(cut.addresses), _MAX_GUIDES)):
-            reply = await self._exchange.ask_authority(endpoint, question.name, question.type, budget)
+            reply = await self._exchange.ask_authority(
+                endpoint, cut.zone, question.name, question.type, budget
+            )
             if not isinstance(reply, Reply):
                 continue
             said = reading.read_authority(question, reply, cut.zone)
             if isinstance(said, reading.Referral):
                 if "." in cut.zone:
                     # Or all that is registered below it would be asked for there.
-                    self.forget(cut)
+                    self._forget(cut)
                 return await self.descend(said, budget)
             if isinstance(said, reading.Alias) or said.outcome.is_definite:
                 return cut
@@ -216,7 +227,8 @@ class Delegations:
         )
         ttl = min(ttl, self._config.delegation_ttl_limit, *(address_ttl for _, address_ttl in found))
         every_address = tuple(address for server in servers for address in server.addresses)
-        cut = Cut(zone, servers, every_address, self._loop.time() + max(ttl, _SHORTEST))
+        now = self._loop.time()
+        cut = Cut(zone, servers, every_address, now, now + max(ttl, _SHORTEST))
         self._cuts[zone] = cut
         self._cuts.move_to_end(zone)
         if len(self._cuts) > _REMEMBERED:

@@ -11,11 +11,15 @@ from service.dns.budget import Budget
 from service.dns.config import DnsConfig, Endpoint
 from service.dns.datagrams import Datagrams
 from service.dns.message import MalformedReplyError, Query, Rcode, Reply, is_truncated
-from service.dns.servers import ServerLimits, Slots, taken
+from service.dns.servers import ServerLimits, Slots, held, taken
 
 _SENT_AGAIN: Final = (0.25, 0.5)
 """When a query goes out again, in parts of the time that its reply is waited for."""
 _EDNS_UNKNOWN: Final = {Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS}
+
+
+class _UnaskedError(Exception):
+    """Not the server was at fault: there was no route, no socket, no slot or no budget left."""
 
 
 class Exchange:
@@ -28,10 +32,12 @@ class Exchange:
         self._datagrams = Datagrams(loop)
         self._limits = ServerLimits(config, loop)
         self._recursive_slots = Slots(config.in_flight, loop)
+        self._connections = Slots(config.connections, loop)
 
     def ask_once(
         self,
         endpoint: Endpoint,
+        zone: str,
         query: Query,
         budget: Budget,
         heard: Callable[[Reply | None], None],
@@ -44,7 +50,7 @@ class Exchange:
 
         def listen(message: bytes | None) -> None:
             # One datagram may be lost: that the server is silent, others have to find.
-            self._limits.leave(endpoint, answered=True if message is not None else None)
+            self._limits.leave(endpoint, zone, answered=True if message is not None else None)
             heard(None if message is None else _whole(message, budget))
 
         def soon() -> float:
@@ -54,13 +60,17 @@ class Exchange:
         def send(has_slot: bool) -> None:  # noqa: FBT001 - a Then
             if not has_slot:
                 heard(None)
-            elif self._datagrams.send(query, endpoint, soon(), listen) is None:
-                listen(None)
+                return
+            try:
+                self._datagrams.send(query, endpoint, soon(), listen)
+            except OSError:
+                self._limits.leave(endpoint, zone, answered=None)
+                heard(None)
 
-        self._limits.enter(endpoint, budget.deadline, send)
+        self._limits.enter(endpoint, zone, budget.deadline, send, hasty=True)
 
     async def ask_authority(
-        self, endpoint: Endpoint, name: str, rdtype: str, budget: Budget
+        self, endpoint: Endpoint, zone: str, name: str, rdtype: str, budget: Budget
     ) -> Reply | Outcome:
         """Ask a name server of a zone; return its reply, or why there is none.
 
@@ -70,13 +80,16 @@ class Exchange:
             NameTooLongError: for a name that no message can hold.
 
         """
-        if not await taken(lambda then: self._limits.enter(endpoint, budget.deadline, then)):
+        if not await taken(lambda then: self._limits.enter(endpoint, zone, budget.deadline, then)):
             return Outcome.TIMEOUT
-        reply: Reply | Outcome = Outcome.TIMEOUT
+        answered = None
         try:
             reply = await self._ask(endpoint, name, rdtype, budget, recurse=False)
+            answered = reply is not Outcome.TIMEOUT
+        except _UnaskedError:
+            return Outcome.TIMEOUT
         finally:
-            self._limits.leave(endpoint, answered=reply is not Outcome.TIMEOUT)
+            self._limits.leave(endpoint, zone, answered=answered)
         return reply
 
     async def ask_recursive(
@@ -87,12 +100,16 @@ class Exchange:
         It never cools down: it is slow wherever a zone behind it is, and nobody's
         zone may take our resolver from everyone else.
         """
-        if not await taken(lambda then: self._recursive_slots.take(budget.deadline, then)):
-            return Outcome.TIMEOUT
-        try:
-            return await self._ask(endpoint, name, rdtype, budget, recurse=True, validated=validated)
-        finally:
-            self._recursive_slots.give_back()
+        async with (
+            held(budget.turns(self._loop), budget.deadline) as has_turn,
+            held(self._recursive_slots, budget.deadline, when=has_turn) as has_slot,
+        ):
+            if not has_slot:
+                return Outcome.TIMEOUT
+            try:
+                return await self._ask(endpoint, name, rdtype, budget, recurse=True, validated=validated)
+            except _UnaskedError:
+                return Outcome.TIMEOUT
 
     def close(self) -> None:
         """Close all sockets."""
@@ -111,28 +128,46 @@ class Exchange:
         recurse: bool,
         validated: bool = True,
     ) -> Reply | Outcome:
-        within = budget.until(self._patience(budget))
-        query = wire.build_query(name, rdtype, recurse=recurse, validated=validated)
-        reply = await self._transfer(query, endpoint, within)
+        """Ask a server.
+
+        Raises:
+            _UnaskedError: when it could not be asked.
+
+        """
+        reply = await self._transfer(
+            wire.build_query(name, rdtype, recurse=recurse, validated=validated), endpoint, budget
+        )
         if isinstance(reply, Reply) and reply.rcode in _EDNS_UNKNOWN:
             # RFC 6891 section 7: a server that knows no EDNS is asked without it.
             plain = wire.build_query(name, rdtype, recurse=recurse, edns=False, validated=validated)
-            reply = await self._transfer(plain, endpoint, within)
+            reply = await self._transfer(plain, endpoint, budget)
         return reply
 
     async def _transfer(self, query: Query, endpoint: Endpoint, budget: Budget) -> Reply | Outcome:
         if budget.is_spent(self._loop.time()):
-            return Outcome.TIMEOUT
+            raise _UnaskedError
         try:
             message = await self._over_udp(query, endpoint, budget)
+        except OSError as error:
+            raise _UnaskedError from error
+        try:
             if message is not None and is_truncated(message):
-                message = await _over_tcp(query, endpoint, budget)
-            return Outcome.TIMEOUT if message is None else wire.parse_reply(message)
+                message = await self._over_tcp(query, endpoint, budget)
+            return Outcome.TIMEOUT if message is None else wire.parse_reply(message, budget)
         except (OSError, asyncio.IncompleteReadError):
             # Nobody listening, or a connection cut off, or too slow: no answer either way.
             return Outcome.TIMEOUT
         except MalformedReplyError:
             return Outcome.SERVER_FAILURE
+
+    async def _over_tcp(self, query: Query, endpoint: Endpoint, budget: Budget) -> bytes:
+        async with (
+            held(budget.connections(self._loop), budget.deadline) as has_turn,
+            held(self._connections, budget.deadline, when=has_turn) as has_slot,
+        ):
+            if not has_slot:
+                raise _UnaskedError
+            return await _converse(query, endpoint, budget.until(self._patience(budget)))
 
     async def _over_udp(self, query: Query, endpoint: Endpoint, budget: Budget) -> bytes | None:
         """Return the reply to the query, sent again while there is none: datagrams get lost."""
@@ -144,16 +179,13 @@ class Exchange:
                 received.set_result(message)
 
         began = self._loop.time()
+        deadline = self._patience(budget)
         under_way = []
         try:
             for part in (*_SENT_AGAIN, 1.0):
-                sent = self._datagrams.send(query, endpoint, budget.deadline, listen)
-                if sent is None:
-                    return None
-                under_way.append(sent)
-                await asyncio.wait(
-                    {received}, timeout=part * (budget.deadline - began) - self._loop.time() + began
-                )
+                under_way.append(self._datagrams.send(query, endpoint, deadline, listen))
+                until = began + part * (deadline - began)
+                await asyncio.wait({received}, timeout=until - self._loop.time())
                 if received.done():
                     return received.result()
                 query = query.renumbered()
@@ -168,12 +200,12 @@ def _whole(message: bytes, budget: Budget) -> Reply | None:
     if is_truncated(message):
         return None
     try:
-        return wire.parse_reply(message)
+        return wire.parse_reply(message, budget)
     except MalformedReplyError:
         return None
 
 
-async def _over_tcp(query: Query, endpoint: Endpoint, budget: Budget) -> bytes:
+async def _converse(query: Query, endpoint: Endpoint, budget: Budget) -> bytes:
     """Return the reply (RFC 7766).
 
     Raises:
@@ -183,7 +215,7 @@ async def _over_tcp(query: Query, endpoint: Endpoint, budget: Budget) -> bytes:
 
     """
     async with asyncio.timeout_at(budget.deadline):
-        reader, writer = await asyncio.open_connection(*endpoint)
+        reader, writer = await asyncio.open_connection(*endpoint, limit=wire.LARGEST)
         try:
             writer.write(struct.pack("!H", len(query.wire)) + query.wire)
             (size,) = struct.unpack("!H", await reader.readexactly(2))

@@ -47,6 +47,13 @@ class Gathering:
 
         return take
 
+    def fail(self, error: Exception) -> None:
+        """End the look-ups that are not complete yet."""
+        for number, missing in enumerate(self._missing):
+            if missing:
+                self._missing[number] = 0
+                self._finish(number, error)
+
     def _finish(self, number: int, result: Sequence[Answers] | Exception) -> None:
         self._open -= 1
         self._complete.append((number, result))

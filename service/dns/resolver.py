@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+import time
+import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import TypeVar, assert_never
@@ -50,6 +52,9 @@ class DnsResolver:
         self._authorities = Authorities(self._exchange, delegations, self._recursion)
         self._sampler = Sampler(self._exchange, delegations)
         self._tasks: set[asyncio.Task[Answers]] = set()
+        self._gatherings: weakref.WeakSet[Gathering] = weakref.WeakSet()
+        """Those of look-ups that are not complete, and a few more."""
+        self._closed: Exception | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, name="dns", daemon=True)
         self._thread.start()
 
@@ -77,7 +82,7 @@ class DnsResolver:
         return future.result()
 
     def close(self) -> None:
-        """Stop the loop. Look-ups that still run are never complete. Idempotent."""
+        """Stop the loop. Look-ups that still run fail, so that nobody waits for them. Idempotent."""
         if self._loop.is_closed():
             return
         self._submit(self._cancel()).result()
@@ -90,8 +95,12 @@ class DnsResolver:
 
     def _start(self, look_ups: Sequence[LookUp], done: Done) -> None:
         gathering = Gathering(look_ups, done)
+        if self._closed is not None:
+            gathering.fail(self._closed)
+            return
+        self._gatherings.add(gathering)
         for number, look_up in enumerate(look_ups):
-            budget = Budget(self._loop.time() + self._config.budget, self._config.octets)
+            budget = self._budget(look_up)
             for place, question in enumerate(look_up.questions):
                 heard = gathering.slot(number, place)
                 if look_up.every_server or self._config.mode is not Mode.AUTHORITATIVE:
@@ -101,6 +110,12 @@ class DnsResolver:
                     self._sample(question, budget, heard)
                 except Exception as error:  # noqa: BLE001 - whoever asked is told
                     heard(error)
+
+    def _budget(self, look_up: LookUp) -> Budget:
+        seconds = self._config.budget
+        if look_up.until is not None:
+            seconds = min(seconds, look_up.until - time.monotonic())
+        return Budget(self._loop.time() + seconds, self._config.octets)
 
     def _sample(
         self, question: Question, budget: Budget, heard: Callable[[Answers | Exception], None]
@@ -146,6 +161,9 @@ class DnsResolver:
             return Answers(question, (Answer(question, Outcome.NXDOMAIN),))
 
     async def _cancel(self) -> None:
+        self._closed = RuntimeError("the resolver has been closed")
+        for gathering in list(self._gatherings):
+            gathering.fail(self._closed)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()

@@ -40,7 +40,8 @@ class Sampler:
         except NameTooLongError:
             done(None)
             return
-        self._exchange.ask_once(address.endpoint, query, budget, _Sample(question, cut, address, done).hear)
+        sample = _Sample(question, cut, address, done)
+        self._exchange.ask_once(address.endpoint, cut.zone, query, budget, sample.hear)
 
 
 @dataclass(slots=True, eq=False)

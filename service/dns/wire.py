@@ -26,6 +26,7 @@ from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
 from service.dns import codec
+from service.dns.budget import Budget
 from service.dns.message import (
     UDP_PAYLOAD,
     MalformedReplyError,
@@ -39,7 +40,12 @@ from service.dns.message import (
 LARGEST: Final = 16_384
 """Octets of a message that is read; what we ask for is seldom a tenth of it."""
 MOST_RECORDS: Final = 512
-"""Records of a message that is read: each takes the library tens of microseconds."""
+"""Records of a message that is read."""
+_MOST_UNUSUAL: Final = 64
+"""Of a message for the library, which takes tens of microseconds for each, and ten times that for the
+longest names."""
+_COST_OF_UNUSUAL: Final = 16
+"""How many octets one octet counts for that the library reads: about as much more time it takes."""
 
 # RFC 6891, section 6.1.2: the root's name, the type, our size as the class, no flags, no options.
 _OPT: Final = struct.pack("!BHHIH", 0, dns.rdatatype.OPT, UDP_PAYLOAD, 0, 0)
@@ -66,16 +72,23 @@ def build_query(name: str, rdtype: str, *, recurse: bool, edns: bool = True, val
     return Query(header + question + (_OPT if edns else b""), question.lower())
 
 
-def parse_reply(message: bytes) -> Reply:
-    """Read a message.
+def parse_reply(message: bytes, budget: Budget | None = None) -> Reply:
+    """Read a message; what takes long is charged to the budget.
 
     Raises:
         MalformedReplyError: when it does not parse, or is too large to be worth it.
 
     """
-    if len(message) > LARGEST or sum(_FIELDS.unpack_from(message, 2)[1:]) > MOST_RECORDS:
+    records = sum(_FIELDS.unpack_from(message, 2)[1:])
+    if len(message) > LARGEST or records > MOST_RECORDS:
         raise MalformedReplyError
-    return codec.read(message) or parse_with_library(message)
+    if reply := codec.read(message):
+        return reply
+    if records > _MOST_UNUSUAL:
+        raise MalformedReplyError
+    if budget is not None:
+        budget.charge(len(message) * _COST_OF_UNUSUAL)
+    return parse_with_library(message)
 
 
 def parse_with_library(message: bytes) -> Reply:

@@ -2,13 +2,19 @@
 
 import random
 import secrets
+import time
 from collections.abc import Generator, Mapping, Sequence
+from datetime import timedelta
 from queue import SimpleQueue
+from typing import Final
 
 from service import ports
 from service.core import lifecycle, ownership, records, transfer, verdict
 from service.core.answers import Answers, Question
 from service.core.domain import Domain, Moved
+
+BUDGET: Final = timedelta(seconds=8)
+"""How long all look-ups of one check may take, where nobody says otherwise."""
 
 Check = Generator[ports.LookUp, Sequence[Answers], ports.CheckedMove]
 """Yields what it has to ask, is sent the answers, and returns the move."""
@@ -23,12 +29,14 @@ class Checks:
         provider: ports.MailProvider,
         clock: ports.Clock,
         policy: lifecycle.Policy,
+        budget: timedelta = BUDGET,
     ) -> None:
-        """Take what a check asks, and the rules that it is judged by."""
+        """Take what a check asks, the rules that it is judged by, and how long all its look-ups may take."""
         self._resolver = resolver
         self._provider = provider
         self._clock = clock
         self._policy = policy
+        self._budget = budget.total_seconds()
 
     def begin(self, claims: Sequence[ports.Claim], *, requested: bool = False) -> list[Check]:
         """Return a check of each domain, none of which has asked yet."""
@@ -45,21 +53,23 @@ class Checks:
         First one name server answers for each record; where the check was
         requested each does, since whoever waits wants to know which of them
         lags. Only what would move a domain is asked again, of all its name
-        servers; only what is wrong is asked about further, for its hint.
+        servers; only what is wrong is asked about further, for its hint. One
+        budget of time is for all of it.
         """
         domain = claim.domain
+        until = time.monotonic() + self._budget
         questions = verdict.questions(domain)
-        answers = yield from _ask(questions, every_server=requested)
+        answers = yield from _ask(questions, every_server=requested, until=until)
         seen = verdict.judge(domain, answers)
         # A claim to another's name may move that one, too, by being proved or not.
         moving = claim.held_elsewhere or lifecycle.needs_confirmation(
             domain, seen, self._clock.now(), self._policy
         )
         if moving and not requested:
-            answers = yield from _ask(questions, every_server=True)
+            answers = yield from _ask(questions, every_server=True, until=until)
             seen = verdict.judge(domain, answers)
         if further := self._further(domain, answers, seen, state, moving=moving):
-            answers |= yield from _ask(further, every_server=False)
+            answers |= yield from _ask(further, every_server=False, until=until)
             seen = verdict.judge(domain, answers)
         return self._move(claim, answers, seen, state, requested=requested)
 
@@ -136,9 +146,9 @@ class Checks:
 
 
 def _ask(
-    questions: Sequence[Question], *, every_server: bool
+    questions: Sequence[Question], *, every_server: bool, until: float
 ) -> Generator[ports.LookUp, Sequence[Answers], dict[Question, Answers]]:
-    answers = yield ports.LookUp(questions, every_server=every_server)
+    answers = yield ports.LookUp(questions, every_server=every_server, until=until)
     return dict(zip(questions, answers, strict=True))
 
 

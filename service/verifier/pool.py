@@ -18,15 +18,20 @@ from service import ports
 from service.core import lifecycle
 from service.core.domain import Domain
 from service.core.errors import Reason, ServiceError
-from service.verifier.checks import Checks
+from service.verifier.checks import BUDGET, Checks
 from service.verifier.pipeline import Pipeline
 
 _log = structlog.get_logger(__name__)
 
 _PAUSE_AFTER_ERROR = 1.0
 _BATCHES = 4
-"""How many batches of checks one thread has under way at most: slow ones among them take no room
-from the others."""
+"""How many batches of checks one thread has under way at most, without the slow ones: so that
+many can wait for their answers, and not all are asked about at once."""
+_SLOW = 1.5
+"""Seconds after which a check is slow: some server has been silent for a whole try."""
+_SLOW_BATCHES = 8
+"""How many batches of slow checks there may be besides. They cost memory alone; but for this
+limit whoever has many silent name servers would have it all."""
 _LAST_WAIT = 2.0
 """How long a stop waits for checks that are under way, in seconds."""
 _LOOK_AGAIN = 0.05
@@ -42,6 +47,8 @@ class VerifierConfig:
     """Domains claimed at once."""
     lease: timedelta = timedelta(seconds=60)
     """How long a claim lasts that is never saved. Longer than any check takes."""
+    budget: timedelta = BUDGET
+    """How long all look-ups of one check may take."""
     poll: float = 0.5
     """Longest time between two looks for due domains, in seconds."""
     min_interval: timedelta = timedelta(seconds=5)
@@ -66,7 +73,7 @@ class Verifier:
         self._store = store
         self._queue = queue
         self._resolver = resolver
-        self._checks = Checks(resolver, provider, clock, policy)
+        self._checks = Checks(resolver, provider, clock, policy, config.budget)
         self._clock = clock
         self._config = config
         self._stopping = threading.Event()
@@ -154,7 +161,7 @@ class Verifier:
         return self._save(checked)[0]
 
     def _work(self) -> None:
-        pipeline = Pipeline(self._checks, self._resolver)
+        pipeline = Pipeline(self._checks, self._resolver, lease=self._config.lease)
         while not self._stopping.is_set():
             try:
                 self._turn(pipeline)
@@ -170,15 +177,36 @@ class Verifier:
 
     def _turn(self, pipeline: Pipeline) -> None:
         """Take on what is due, as far as there is room, and save what is finished."""
-        room = _BATCHES * self._config.batch - len(pipeline)
+        batch = self._config.batch
+        room = min(
+            _BATCHES * batch - pipeline.young(_SLOW), (_BATCHES + _SLOW_BATCHES) * batch - len(pipeline)
+        )
         patience = self._config.poll
         if room > 0:
-            claims, patience = self._claim(min(room, self._config.batch), wait=not pipeline)
+            claims, patience = self._claim(min(room, batch), wait=not pipeline)
             if claims:
                 self._begin(pipeline, claims)
                 patience = self._config.poll
         if pipeline:
-            self._save(pipeline.finished(within=patience))
+            self._save_all(pipeline.finished(within=patience))
+
+    def _save_all(self, checked: Sequence[ports.CheckedMove]) -> None:
+        """Save moves together, or, where one of them is at fault, each by itself."""
+        try:
+            self._save(checked)
+        except ServiceError:
+            raise
+        except Exception:
+            if len(checked) == 1:
+                raise
+            for move in checked:
+                try:
+                    self._save([move])
+                except ServiceError:
+                    raise
+                except Exception:  # noqa: BLE001 - logged with its traceback
+                    domain = move.claim.domain
+                    _log.exception("check_failed", tenant=domain.tenant, domain=domain.name)
 
     def _begin(self, pipeline: Pipeline, claims: Sequence[ports.Claim]) -> None:
         try:
@@ -216,7 +244,7 @@ class Verifier:
         deadline = time.monotonic() + _LAST_WAIT
         try:
             while pipeline and (patience := deadline - time.monotonic()) > 0:
-                self._save(pipeline.finished(within=patience))
+                self._save_all(pipeline.finished(within=patience))
             if pipeline:
                 self._queue.release(pipeline.abandon())
         except ServiceError as error:

@@ -59,5 +59,6 @@ def ask(resolver: DnsResolver, name: str, rdtype: str = "TXT") -> Answer:
 def ask_every(resolver: DnsResolver, name: str, rdtype: str = "TXT") -> dict[str, Answer]:
     """Ask one question of every server; return the answers by server."""
     (answers,) = resolver.resolve([Question(name, RecordType(rdtype))], every_server=True)
-    assert answers.servers == len(answers.by_server)
+    # One answer of a recursive resolver may stand for all.
+    assert len(answers.by_server) in {1, answers.servers}
     return {answer.server: answer for answer in answers.by_server}

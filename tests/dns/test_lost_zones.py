@@ -159,7 +159,7 @@ def test_silent_resolver_is_asked_for_one_name_more(dns: LoopbackDns, make_resol
 
 
 def test_failing_resolver_is_asked_for_two_names_more(dns: LoopbackDns, hasty: DnsResolver) -> None:
-    """However many labels a name has: its organisation and the registry, each tried twice, and once unchecked."""
+    """However many labels a name has: its organisation and the registry; each twice, and once unchecked."""
     dns.recursive.tamper = authority.failing(SERVFAIL)
     host = ".".join("abcdefghij") + ".n.example"
     assert ask(hasty, host).outcome is Outcome.SERVER_FAILURE

@@ -1,6 +1,7 @@
 """Messages are built and read without losing anything, and junk is told as junk."""
 
 import contextlib
+import struct
 
 import dns.flags
 import dns.message
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.dns import wire
+from service.dns.budget import Budget
 from service.dns.message import UDP_PAYLOAD, MalformedReplyError, NameTooLongError
 
 QUERY = wire.build_query("mail.example.com", "TXT", recurse=False)
@@ -55,6 +57,37 @@ def test_damaged_reply_never_breaks_the_reader(position: int, damage: bytes) -> 
     message = genuine[:position] + damage + genuine[position + len(damage) :]
     with contextlib.suppress(MalformedReplyError):
         wire.parse_reply(message)
+
+
+def test_names_that_take_long_are_not_read() -> None:
+    """Thousands of pointers that lead from one to the next, in a text, and back to it from each owner."""
+    texts = bytearray()
+    start = len(QUERY.wire[:12] + QUERY.question) + 12
+    last = 12
+    for _ in range(30):
+        chunk = bytearray()
+        for _ in range(127):
+            chunk += (0xC000 | last).to_bytes(2)
+            last = start + len(texts) + len(chunk) - 1
+        texts += bytes([len(chunk)]) + chunk
+    pointer = (0xC000 | last).to_bytes(2)
+    text = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, len(texts)) + texts
+    addresses = b"".join(pointer + struct.pack("!HHIHI", 1, 1, 60, 4, number) for number in range(250))
+    header = QUERY.wire[:2] + b"\x84\0" + struct.pack("!4H", 1, 251, 0, 0)
+    with pytest.raises(MalformedReplyError):
+        wire.parse_reply(header + QUERY.question + text + addresses)
+
+
+def test_messages_that_only_the_library_reads_cost_more() -> None:
+    """So that nobody spends seconds of ours with a look-up's worth of octets."""
+    budget = Budget(0.0, 10_000)
+    message = reply_with_txt(b"text")
+    assert wire.parse_reply(message, budget).answer
+    assert not budget.is_spent(-1.0)
+    unusual = message.replace(b"\4mail", b"\4m il")
+    for _ in range(20):
+        wire.parse_reply(unusual, budget)
+    assert budget.is_spent(-1.0)
 
 
 def test_ids_are_random() -> None:

@@ -12,7 +12,7 @@ _PATIENCE = 10.0
 
 def check_in_background(verifier: Verifier, claims: Sequence[ports.Claim]) -> Sequence[Domain | None]:
     """Check claimed domains as a thread of the verifier does, and save them together."""
-    pipeline = Pipeline(verifier._checks, verifier._resolver)
+    pipeline = Pipeline(verifier._checks, verifier._resolver, lease=verifier._config.lease)
     pipeline.begin(claims)
     moves: list[ports.CheckedMove] = []
     while pipeline:
