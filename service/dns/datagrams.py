@@ -50,6 +50,8 @@ class Sent:
     query: Query
     heard: Heard
     port: _Port
+    is_open: bool = True
+    """Whether its reply is waited for."""
 
 
 class Datagrams:
@@ -95,7 +97,7 @@ class Datagrams:
 
     def withdraw(self, sent: Sent) -> None:
         """Wait no longer for a reply. Harmless where there was one."""
-        if self._sent.get(sent.key) is sent:
+        if sent.is_open:
             self._end(sent)
 
     def close(self) -> None:
@@ -157,21 +159,22 @@ class Datagrams:
         first, self._ticked = self._ticked, int(self._loop.time() / _TICK)
         for tick in range(first, self._ticked + 1):
             for sent in self._ends.pop(tick, ()):
-                if self._sent.get(sent.key) is sent:
+                if sent.is_open:
                     # Each by itself: a listener that fails keeps none from being heard.
                     self._loop.call_soon(self._expire, sent)
         self._timer = self._loop.call_later(_TICK, self._tick) if self._ends else None
 
     def _expire(self, sent: Sent) -> None:
-        if self._sent.get(sent.key) is sent:
+        if sent.is_open:
             # Where the loop stood still the reply may be there: it looks at its clock before it listens.
             self._receive(sent.port)
-        if self._sent.get(sent.key) is sent:
+        if sent.is_open:
             self._end(sent)
             sent.heard(None)
 
     def _end(self, sent: Sent) -> None:
         del self._sent[sent.key]
+        sent.is_open = False
         port = sent.port
         port.waiting -= 1
         if not (port.waiting or port.expires):

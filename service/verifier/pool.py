@@ -42,7 +42,7 @@ _LOOK_AGAIN = 0.05
 class VerifierConfig:
     """Sizes and times of the pool."""
 
-    threads: int = 4
+    threads: int = 1
     batch: int = 64
     """Domains claimed at once."""
     lease: timedelta = timedelta(seconds=60)
