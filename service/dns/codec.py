@@ -105,7 +105,7 @@ class _Reader:
         last = None
         values: set[str] = set()
         for _ in range(count):
-            owner = self._name()
+            owner = self._owner()
             rdtype, rdclass, ttl, size = _FIXED.unpack_from(self._message, self._at)
             self._at += 10
             if rdtype == _OPT and may_have_options:
@@ -129,6 +129,20 @@ class _Reader:
                 values.add(record.value)
             records.append(record)
         return tuple(records)
+
+    def _owner(self) -> str:
+        """Read the name that a record begins with: mostly the root's, or a pointer to one read before."""
+        message, at = self._message, self._at
+        first = message[at]
+        if not first:
+            self._at = at + 1
+            return ""
+        if first >= _POINTER:
+            known = self._names.get((first & ~_POINTER) << 8 | message[at + 1])
+            if known is not None:
+                self._at = at + 2
+                return known
+        return self._name()
 
     def _value(self, rdtype: int, size: int) -> str:
         message, at = self._message, self._at

@@ -1,7 +1,6 @@
 """DNS messages, as far as the service needs them: queries and replies (RFC 1035, section 4)."""
 
 import secrets
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -61,8 +60,7 @@ class Reply(NamedTuple):
     additional: tuple[Record, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A query as sent, and what its reply is recognised by."""
 
     wire: bytes

@@ -1,7 +1,7 @@
 """What a reply amounts to. Pure: no network, no clock."""
 
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from service.core.answers import Outcome, Question
 from service.dns.message import Rcode, Record, Reply
@@ -15,8 +15,7 @@ _DNSSEC_ERRORS: Final = frozenset(range(6, 13))
 """RFC 8914 sections 4.7 to 4.13, from DNSSEC Bogus to NSEC Missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What the reply says about the question."""
 
     outcome: Outcome
