@@ -110,11 +110,14 @@ class Settings(BaseSettings):
         default=8 * _SECOND,
         ge=100 * _MILLISECOND,
         le=5 * _MINUTE,
-        description="How long one domain's look-ups may take.",
+        description="How long all look-ups of one check may take.",
     )
 
     verifier_threads: int = Field(
-        default=4, ge=0, le=256, description="Threads that check domains. With 0 this process checks none."
+        default=1,
+        ge=0,
+        le=256,
+        description="Threads that check domains, each hundreds at a time. With 0 this process checks none.",
     )
     verifier_batch: int = Field(
         default=64, ge=1, le=1000, description="The most domains that are claimed for a check at once."

@@ -6,6 +6,7 @@ and ends with what becomes of the domain. Threads (`pool`) have many of them und
 """
 
 from service.verifier.checks import Checks
-from service.verifier.pool import Verifier, VerifierConfig
+from service.verifier.config import VerifierConfig
+from service.verifier.pool import Verifier
 
 __all__ = ["Checks", "Verifier", "VerifierConfig"]

@@ -1,4 +1,4 @@
-"""The pool of threads that check domains, and the checks that somebody waits for.
+"""The pool of threads that check domains when they are due.
 
 Each thread claims a batch under a lease, asks all its questions at once, judges
 the answers by the rules of `core`, and saves what is finished in one transaction.
@@ -7,19 +7,19 @@ the answers by the rules of `core`, and saves what is finished in one transactio
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as WaitTimeoutError
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from service import ports
 from service.core import lifecycle
 from service.core.domain import Domain
-from service.core.errors import Reason, ServiceError
-from service.verifier.checks import BUDGET, Checks
+from service.core.errors import ServiceError
+from service.verifier.checks import Checks
+from service.verifier.config import VerifierConfig
+from service.verifier.on_request import OnRequest
 from service.verifier.pipeline import Pipeline
+from service.verifier.saving import save_all
 
 _log = structlog.get_logger(__name__)
 
@@ -34,25 +34,6 @@ _SLOW_BATCHES = 8
 limit whoever has many silent name servers would have it all."""
 _LAST_WAIT = 2.0
 """How long a stop waits for checks that are under way, in seconds."""
-_LOOK_AGAIN = 0.05
-"""How often a check that another process runs is looked for, in seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifierConfig:
-    """Sizes and times of the pool."""
-
-    threads: int = 1
-    batch: int = 64
-    """Domains claimed at once."""
-    lease: timedelta = timedelta(seconds=60)
-    """How long a claim lasts that is never saved. Longer than any check takes."""
-    budget: timedelta = BUDGET
-    """How long all look-ups of one check may take."""
-    poll: float = 0.5
-    """Longest time between two looks for due domains, in seconds."""
-    min_interval: timedelta = timedelta(seconds=5)
-    """A check that is younger is not repeated on request."""
 
 
 class Verifier:
@@ -70,7 +51,6 @@ class Verifier:
         config: VerifierConfig,
     ) -> None:
         """Take the ports; nothing runs before `start`."""
-        self._store = store
         self._queue = queue
         self._resolver = resolver
         self._checks = Checks(resolver, provider, clock, policy, config.budget)
@@ -78,8 +58,7 @@ class Verifier:
         self._config = config
         self._stopping = threading.Event()
         self._claiming = threading.Lock()
-        self._shared: dict[tuple[str, str], Future[Domain]] = {}
-        self._sharing = threading.Lock()
+        self._on_request = OnRequest(store, queue, self._checks, clock, config, self._stopping)
         self._threads = [
             threading.Thread(target=self._work, name=f"verifier-{number}", daemon=True)
             for number in range(config.threads)
@@ -97,68 +76,8 @@ class Verifier:
             thread.join()
 
     def check_now(self, tenant: str, name: str, *, wait: timedelta) -> Domain:
-        """Check the domain, or share a check that runs, and return it as it is then.
-
-        Raises:
-            ServiceError: DOMAIN_NOT_FOUND; DEADLINE_EXCEEDED after `wait`; what
-                the store raises.
-
-        """
-        deadline = time.monotonic() + wait.total_seconds()
-        while True:
-            with self._sharing:
-                future = self._shared.get((tenant, name))
-                is_shared = future is not None
-                if future is None:
-                    future = self._shared[tenant, name] = Future()
-            if not is_shared:
-                self._run_shared(future, tenant, name, deadline)
-            try:
-                return future.result(max(deadline - time.monotonic(), 0.0))
-            except WaitTimeoutError:
-                raise _too_late(name) from None
-            except ServiceError as error:
-                # The caller that ran it had less time than we have.
-                if not is_shared or error.reason is not Reason.DEADLINE_EXCEEDED:
-                    raise
-
-    def _run_shared(self, future: Future[Domain], tenant: str, name: str, deadline: float) -> None:
-        try:
-            future.set_result(self._check_one(tenant, name, deadline))
-        except BaseException as error:  # noqa: BLE001 - handed to every waiting caller
-            future.set_exception(error)
-        finally:
-            with self._sharing:
-                del self._shared[tenant, name]
-
-    def _check_one(self, tenant: str, name: str, deadline: float) -> Domain:
-        youngest = self._clock.now() - self._config.min_interval
-        while True:
-            domain = self._store.get(tenant, name)
-            if _was_checked_after(youngest, domain):
-                return domain
-            if time.monotonic() >= deadline or self._stopping.is_set():
-                raise _too_late(name)
-            claim = self._queue.claim(tenant, name, self._clock.now(), self._config.lease)
-            if claim is not None:
-                # Somebody else's check may have ended since we looked.
-                if _was_checked_after(youngest, claim.domain):
-                    self._queue.release([claim])
-                    return claim.domain
-                # None: deleted and created anew, or the lease was lost, while
-                # it was checked. What there is now is looked at again.
-                if (saved := self._check_claimed(claim)) is not None:
-                    return saved
-            else:
-                self._stopping.wait(_LOOK_AGAIN)
-
-    def _check_claimed(self, claim: ports.Claim) -> Domain | None:
-        try:
-            checked = self._checks.run([claim], requested=True)
-        except BaseException:
-            self._queue.release([claim])
-            raise
-        return self._save(checked)[0]
+        """Check the domain on request; see `OnRequest.check_now`."""
+        return self._on_request.check_now(tenant, name, wait=wait)
 
     def _work(self) -> None:
         pipeline = Pipeline(self._checks, self._resolver, lease=self._config.lease)
@@ -188,25 +107,7 @@ class Verifier:
                 self._begin(pipeline, claims)
                 patience = self._config.poll
         if pipeline:
-            self._save_all(pipeline.finished(within=patience))
-
-    def _save_all(self, checked: Sequence[ports.CheckedMove]) -> None:
-        """Save moves together, or, where one of them is at fault, each by itself."""
-        try:
-            self._save(checked)
-        except ServiceError:
-            raise
-        except Exception:
-            if len(checked) == 1:
-                raise
-            for move in checked:
-                try:
-                    self._save([move])
-                except ServiceError:
-                    raise
-                except Exception:  # noqa: BLE001 - logged with its traceback
-                    domain = move.claim.domain
-                    _log.exception("check_failed", tenant=domain.tenant, domain=domain.name)
+            save_all(self._queue, pipeline.finished(within=patience))
 
     def _begin(self, pipeline: Pipeline, claims: Sequence[ports.Claim]) -> None:
         try:
@@ -244,38 +145,8 @@ class Verifier:
         deadline = time.monotonic() + _LAST_WAIT
         try:
             while pipeline and (patience := deadline - time.monotonic()) > 0:
-                self._save_all(pipeline.finished(within=patience))
+                save_all(self._queue, pipeline.finished(within=patience))
             if pipeline:
                 self._queue.release(pipeline.abandon())
         except ServiceError as error:
             _log.warning("verifier_interrupted", reason=error.reason)
-
-    def _save(self, checked: Sequence[ports.CheckedMove]) -> Sequence[Domain | None]:
-        if not checked:
-            return ()
-        saved = self._queue.save(checked)
-        for move, after in zip(checked, saved, strict=True):
-            before = move.claim.domain
-            if after is not None and after.status is not before.status:
-                _log.info(
-                    "domain_status_changed",
-                    tenant=after.tenant,
-                    domain=after.name,
-                    before=before.status,
-                    after=after.status,
-                    reason=after.status_reason,
-                )
-        return saved
-
-
-def _was_checked_after(moment: datetime, domain: Domain) -> bool:
-    last = domain.checks.last_check_time
-    return last is not None and last > moment
-
-
-def _too_late(name: str) -> ServiceError:
-    return ServiceError(
-        Reason.DEADLINE_EXCEEDED,
-        f"the check of {name} has not ended in time; WatchStatus tells its result",
-        metadata={"domain": name},
-    )

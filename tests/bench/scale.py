@@ -53,7 +53,7 @@ FULL = Scale(
     published_within=60.0,
     faulty_domains=200,
     hostile_rounds=3,
-    hostile_seconds=8.0,
+    hostile_seconds=4.0,
 )
 """What the goals are set for."""
 

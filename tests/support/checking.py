@@ -6,6 +6,7 @@ from service import ports
 from service.core.domain import Domain
 from service.verifier import Verifier
 from service.verifier.pipeline import Pipeline
+from service.verifier.saving import save
 
 _PATIENCE = 10.0
 
@@ -18,4 +19,4 @@ def check_in_background(verifier: Verifier, claims: Sequence[ports.Claim]) -> Se
     while pipeline:
         moves += pipeline.finished(within=_PATIENCE)
     assert len(moves) == len(claims)
-    return verifier._save(moves)
+    return save(verifier._queue, moves)

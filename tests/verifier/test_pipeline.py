@@ -14,6 +14,7 @@ from service.store.sql import SqlStore
 from service.verifier import Checks, Verifier, VerifierConfig
 from service.verifier.checks import BUDGET
 from service.verifier.pipeline import Pipeline
+from service.verifier.saving import save_all
 from tests.support.clock import HandClock
 from tests.support.samples import sample_domain
 from tests.support.waiting import until
@@ -145,7 +146,7 @@ def test_a_move_that_fails_keeps_no_other_from_being_saved(
         raise RuntimeError("a bug")
 
     faulty = ports.CheckedMove(claimed(opened, clock, "other.example.net"), fail)
-    verifier._save_all([faulty, move])
+    save_all(verifier._queue, [faulty, move])
     assert opened.get("acme", NAME).status is Status.VERIFIED
 
 
