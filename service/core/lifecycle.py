@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from service.core import offer, ownership, schedule
+from service.core import news, offer, ownership, schedule
 from service.core.answers import Answers
 from service.core.domain import (
     Change,
@@ -28,7 +28,7 @@ from service.core.domain import (
     Status,
     StatusReason,
 )
-from service.core.records import DmarcPolicy, Finding, Record, RecordState
+from service.core.records import DmarcPolicy
 from service.core.verdict import Outcome, Verdict
 
 VERIFIER = "verifier"
@@ -99,7 +99,7 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
     An unknown outcome changes no status and counts for nothing. It only shows
     in the findings, and brings the next check forward.
     """
-    seen = _seen(domain, check.verdict)
+    seen = news.seen(domain, check.verdict)
     match domain.status:
         case Status.PENDING:
             moved = _pending(seen, check, policy)
@@ -109,26 +109,17 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
             moved = _failed(seen, check)
         case _:
             assert_never(domain.status)
-    news = _news(domain, seen)
-    if moved.change is None and news:
+    changed = news.changed(domain, seen)
+    if moved.change is None and changed:
         moved = replace(moved, change=Change(EventType.RECORDS_CHANGED, actor=VERIFIER))
     if moved.change is not None and moved.change.type in _ABOUT_RECORDS:
-        moved = replace(moved, change=replace(moved.change, reason=_described(news)))
+        moved = replace(moved, change=replace(moved.change, reason=news.described(changed)))
     if moved.domain.transfer is not None and ownership.is_proved(seen, check.challenges):
         moved = _told_along(moved, ownership.ended(moved.domain), "ownership is proved")
     if _must_be_contested(domain, check):
         asked = ownership.demanded(moved.domain, check.token)
         moved = _told_along(moved, asked, "ownership must be proved")
     return replace(moved, domain=_scheduled(domain, moved, check, policy))
-
-
-def _seen(domain: Domain, verdict: Verdict) -> Domain:
-    records = _settled(domain.records, ownership.urged(verdict.records, domain.transfer))
-    # Recursive resolvers say nothing of a zone's name servers: then it stays.
-    provider = domain.dns_provider if verdict.dns_provider is None else verdict.dns_provider
-    if records is domain.records and provider == domain.dns_provider:
-        return domain
-    return replace(domain, records=records, dns_provider=provider)
 
 
 def _told_along(moved: Moved, domain: Domain, reason: str) -> Moved:
@@ -244,53 +235,6 @@ def failed(domain: Domain, reason: StatusReason, now: datetime) -> Moved:
     )
     actor = PROVIDER if reason is StatusReason.PROVIDER_REVOKED else VERIFIER
     return Moved(after, Change(EventType.STATUS_CHANGED, reason, actor=actor))
-
-
-def _news(before: Domain, after: Domain) -> list[Record]:
-    """Return the records of which a check saw something definite that was not believed before.
-
-    An outage is no news, and neither is its end: a record that is found again
-    where it was never known to be gone.
-    """
-    sound = before.status is Status.VERIFIED and before.checks.failing_since is None
-    return [
-        new
-        for old, new in zip(before.records, after.records, strict=True)
-        if new is not old
-        and new.finding.state is not RecordState.UNKNOWN
-        and _definite(new) != _definite(old)
-        and not (
-            sound and old.finding.state is RecordState.UNKNOWN and new.finding.state is RecordState.FOUND
-        )
-    ]
-
-
-def _described(news: list[Record]) -> str:
-    return "; ".join(
-        f"{record.type} {record.name} {record.finding.problem or record.finding.state}" for record in news
-    )
-
-
-def _settled(before: tuple[Record, ...], after: tuple[Record, ...]) -> tuple[Record, ...]:
-    """Return what was seen, as it was seen before where only the server is another.
-
-    Servers are sampled at random: nothing is to be written for that.
-    """
-    if before is after:
-        return before
-    return tuple(
-        old if _said(new.finding) == _said(old.finding) else new
-        for old, new in zip(before, after, strict=True)
-    )
-
-
-def _said(finding: Finding) -> tuple[object, ...]:
-    return finding.state, finding.problem, finding.observed, finding.hint
-
-
-def _definite(record: Record) -> tuple[object, ...]:
-    found = record.finding
-    return found.state, found.problem, frozenset(found.observed)
 
 
 def _scheduled(before: Domain, moved: Moved, check: Check, policy: Policy) -> Domain:
