@@ -52,7 +52,7 @@ FULL = Scale(
     published_domains=1_000,
     published_within=60.0,
     faulty_domains=200,
-    hostile_rounds=3,
+    hostile_rounds=5,
     hostile_seconds=4.0,
 )
 """What the goals are set for."""
