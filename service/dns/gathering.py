@@ -7,7 +7,7 @@ from typing import Final
 from service.core.answers import Answers
 from service.ports import Done, LookUp
 
-_PATIENCE: Final = 0.02
+_PATIENCE: Final = 0.03
 """Seconds that a complete look-up waits for others: nearly all are complete by then, and
 whoever waits for them is woken once."""
 

@@ -32,6 +32,8 @@ _SLOW = 1.5
 _SLOW_BATCHES = 8
 """How many batches of slow checks there may be besides. They cost memory alone; but for this
 limit whoever has many silent name servers would have it all."""
+_NEXT_BATCH = 0.05
+"""How long a thread waits for a batch before it begins the next one, in seconds."""
 _LAST_WAIT = 2.0
 """How long a stop waits for checks that are under way, in seconds."""
 
@@ -105,7 +107,8 @@ class Verifier:
             claims, patience = self._claim(min(room, batch), wait=not pipeline)
             if claims:
                 self._begin(pipeline, claims)
-                patience = self._config.poll
+                # More may be due: where name servers are far away, it is asked before they answer.
+                patience = _NEXT_BATCH if len(claims) == batch else self._config.poll
         if pipeline:
             save_all(self._queue, pipeline.finished(within=patience))
 
