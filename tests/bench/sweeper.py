@@ -26,7 +26,8 @@ from service.store.sql import SqlStore, open_store
 from service.verifier import Verifier, VerifierConfig
 
 _LEASE = timedelta(minutes=1)
-_POLICY = lifecycle.Policy(intervals=schedule.Intervals(verified=timedelta(hours=1)))
+_POLICY = lifecycle.Policy(intervals=schedule.Intervals(verified=timedelta()))
+"""Domains are due again as soon as all others were looked at."""
 
 
 class CountingQueue:

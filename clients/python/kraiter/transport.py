@@ -48,6 +48,8 @@ OPTIONS: Sequence[tuple[str, Any]] = (
         ),
     ),
     ("grpc.max_receive_message_length", _LARGEST_RESPONSE),
+    # By default a second, which is about as long as all retries take: they would all come before it.
+    ("grpc.initial_reconnect_backoff_ms", 200),
     # A watch is quiet for long: a dead connection has to be noticed all the same.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
