@@ -4,7 +4,6 @@ Found; definitely not there; unknown. An unknown answer never counts for or
 against a domain.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -59,8 +58,7 @@ class Question(NamedTuple):
     type: RecordType
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What one name server said to one question.
 
     `values` holds, where `outcome` is FOUND, one text for each record of the
@@ -85,8 +83,7 @@ class Answer:
     """Whether it came from the zone's own name servers, not a recursive one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """Everything that was said to one question.
 
     `by_server` has at least one answer; in a sample exactly one. `servers` is

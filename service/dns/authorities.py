@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from service.core.answers import Answer, Answers, Outcome, Question
@@ -71,7 +71,7 @@ class Authorities:
             self._delegations.doubt(cut)
             told = await self._recursion.answer(question, budget)
             if told.outcome.is_definite:
-                return Answers(question, (replace(told, zone=told.zone or cut.zone),), len(cut.servers))
+                return Answers(question, (told._replace(zone=told.zone or cut.zone),), len(cut.servers))
         return Answers(question, answers, len(cut.servers))
 
     async def _hear(
@@ -141,7 +141,7 @@ class Authorities:
         if hops == 0:
             told = await self._recursion.answer(question, budget)
             is_endless = told.outcome is Outcome.SERVER_FAILURE
-            return replace(told, alias=question.name) if is_endless else told
+            return told._replace(alias=question.name) if is_endless else told
         answers = await self.answers(question, every_server=False, budget=budget, hops=hops - 1)
         return answers.by_server[0]
 
@@ -168,11 +168,11 @@ def _answer(question: Question, cut: Cut, heard: _Heard, at_target: dict[str, An
             followed = at_target.get(target, Answer(question, Outcome.SERVER_FAILURE))
             if followed.alias:
                 # The first alias is the one that whoever asks can mend.
-                followed = replace(followed, server="", alias=target)
+                followed = followed._replace(server="", alias=target)
             if followed.server and not followed.outcome.is_definite:
                 # Whoever could not tell is to be named: another, where the alias leads elsewhere.
-                return replace(followed, question=question)
-            return replace(followed, question=question, server=heard.server, zone=cut.zone)
+                return followed._replace(question=question)
+            return followed._replace(question=question, server=heard.server, zone=cut.zone)
         case reading.Referral():
             raise AssertionError("a referral is followed before anything is concluded")
         case other:

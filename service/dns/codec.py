@@ -6,7 +6,7 @@ dnspython reads in the same way. A sweep over unchanged domains meets nothing el
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from socket import AF_INET6, inet_ntop
 from typing import Final
 
@@ -25,7 +25,7 @@ _TYPES: Final[Mapping[int, str]] = {
     _TXT: "TXT",
     _AAAA: "AAAA",
 }
-_SINGLETONS: Final = {_CNAME, _SOA}
+_SINGLETONS: Final = {"CNAME", "SOA"}
 _AUTHORITATIVE: Final = 0x04
 _ODD_FLAGS: Final = 0x7A
 """Opcode and TC: neither a plain answer nor a whole one."""
@@ -41,7 +41,9 @@ _MOST_STEPS: Final = 127
 _SOA_NUMBERS: Final = 20
 # Characters that no presentation of a name escapes.
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9_.-]*")
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]*")
+_LENGTHS: Final = {length: bytes((length,)) for length in range(1, _LONGEST_LABEL + 1)}
+"""How long a label is, in front of it."""
 _NO_ERRORS: Final[frozenset[int]] = frozenset()
 
 
@@ -53,17 +55,21 @@ def write_name(name: str) -> bytes | None:
     """Return a name as octets (RFC 1035, section 3.1); None for one that is not plain, or too long."""
     if len(name) > _LONGEST_NAME or not _PLAIN_NAME.fullmatch(name):
         return None
-    return b"".join([bytes((len(label),)) + label for label in name.encode().split(b".")]) + b"\0"
+    try:
+        return b"".join([_LENGTHS[len(label)] + label for label in name.encode().split(b".")]) + b"\0"
+    except KeyError:
+        return None
 
 
-def read(message: bytes) -> Reply | None:
+def read(message: bytes, asked: str = "") -> Reply | None:
     """Return what a message says, or None where it has anything that is not common.
 
     It is strict: names of letters, digits, hyphens and underscores, the types that we ask for,
-    sets of records that stand together and hold nothing twice, no octet left over.
+    sets of records that stand together and hold nothing twice, no octet left over. `asked` is the
+    name in its question, in lower case, where that is known: it is not read again then.
     """
     try:
-        return _Reader(message).read()
+        return _Reader(message).read(asked)
     except (_Unusual, IndexError, struct.error):
         return None
 
@@ -79,11 +85,15 @@ class _Reader:
         self._names: dict[int, str] = {}
         """The names read so far, by where they begin."""
 
-    def read(self) -> Reply:
+    def read(self, asked: str) -> Reply:
         _, flags, rcode, questions, answers, authorities, additionals = _COUNTS.unpack_from(self._message)
         if flags & _ODD_FLAGS or questions != 1:
             raise _Unusual
-        self._name()
+        if asked:
+            self._names[HEADER] = asked
+            self._at += len(asked) + 2
+        else:
+            self._name()
         self._at += 4
         reply = Reply(
             rcode & 0x0F,
@@ -101,9 +111,6 @@ class _Reader:
         if not count:
             return ()
         records: list[Record] = []
-        seen: set[tuple[str, int]] = set()
-        last = None
-        values: set[str] = set()
         for _ in range(count):
             owner = self._owner()
             rdtype, rdclass, ttl, size = _FIXED.unpack_from(self._message, self._at)
@@ -116,18 +123,9 @@ class _Reader:
                 continue
             if rdclass != _IN or ttl > _LONGEST_TTL:
                 raise _Unusual
-            record = Record(owner, _TYPES.get(rdtype, ""), ttl, self._value(rdtype, size))
-            if (owner, rdtype) != last:
-                last = owner, rdtype
-                if last in seen:
-                    raise _Unusual
-                seen.add(last)
-                values = {record.value}
-            elif rdtype in _SINGLETONS or ttl != records[-1].ttl or record.value in values:
-                raise _Unusual
-            else:
-                values.add(record.value)
-            records.append(record)
+            records.append(Record(owner, _TYPES.get(rdtype, ""), ttl, self._value(rdtype, size)))
+        if len(records) > 1:
+            _check_sets(records)
         return tuple(records)
 
     def _owner(self) -> str:
@@ -225,3 +223,26 @@ class _Reader:
             name = ending
         self._names[start] = name
         return name
+
+
+def _check_sets(records: Iterable[Record]) -> None:
+    """See to it that the records of one name and type stand together, with one TTL and nothing twice.
+
+    Raises:
+        _Unusual: where they do not.
+
+    """
+    seen: set[tuple[str, str]] = set()
+    last, last_ttl = None, 0
+    values: set[str] = set()
+    for owner, rdtype, ttl, value in records:
+        if (owner, rdtype) != last:
+            last, last_ttl = (owner, rdtype), ttl
+            if last in seen:
+                raise _Unusual
+            seen.add(last)
+            values = {value}
+        elif rdtype in _SINGLETONS or ttl != last_ttl or value in values:
+            raise _Unusual
+        else:
+            values.add(value)

@@ -50,8 +50,8 @@ class Sent:
     query: Query
     heard: Heard
     port: _Port
-    is_open: bool = True
-    """Whether its reply is waited for."""
+    tick: int
+    """The one that ends its time."""
 
 
 class Datagrams:
@@ -63,8 +63,8 @@ class Datagrams:
         self._ports: dict[socket.AddressFamily, list[_Port]] = {}
         self._numbers = _random_octets()
         self._sent: dict[_Key, Sent] = {}
-        self._ends: dict[int, list[Sent]] = {}
-        """Queries by the tick that ends their time, those with a reply among them."""
+        self._ends: dict[int, set[Sent]] = {}
+        """Those by the tick that ends their time."""
         self._ticked = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -85,19 +85,23 @@ class Datagrams:
             key = address, number, query.wire[:2]
         port = self._port(socket.AF_INET6 if ":" in address else socket.AF_INET)
         port.sock.sendto(query.wire, endpoint)
-        sent = self._sent[key] = Sent(key, query, heard, port)
         port.waiting += 1
         if self._timer is None:
             self._ticked = int(self._loop.time() / _TICK)
             self._timer = self._loop.call_later(_TICK, self._tick)
         # A loop that was busy may be late: no tick that has been comes again.
         tick = max(int(deadline / _TICK), self._ticked) + 1
-        self._ends.setdefault(tick, []).append(sent)
+        sent = self._sent[key] = Sent(key, query, heard, port, tick)
+        ending = self._ends.get(tick)
+        if ending is None:
+            self._ends[tick] = {sent}
+        else:
+            ending.add(sent)
         return sent
 
     def withdraw(self, sent: Sent) -> None:
         """Wait no longer for a reply. Harmless where there was one."""
-        if sent.is_open:
+        if self._sent.get(sent.key) is sent:
             self._end(sent)
 
     def close(self) -> None:
@@ -158,23 +162,25 @@ class Datagrams:
     def _tick(self) -> None:
         first, self._ticked = self._ticked, int(self._loop.time() / _TICK)
         for tick in range(first, self._ticked + 1):
-            for sent in self._ends.pop(tick, ()):
-                if sent.is_open:
-                    # Each by itself: a listener that fails keeps none from being heard.
-                    self._loop.call_soon(self._expire, sent)
+            for sent in self._ends.get(tick, ()):
+                # Each by itself: a listener that fails keeps none from being heard.
+                self._loop.call_soon(self._expire, sent)
         self._timer = self._loop.call_later(_TICK, self._tick) if self._ends else None
 
     def _expire(self, sent: Sent) -> None:
-        if sent.is_open:
+        if self._sent.get(sent.key) is sent:
             # Where the loop stood still the reply may be there: it looks at its clock before it listens.
             self._receive(sent.port)
-        if sent.is_open:
+        if self._sent.get(sent.key) is sent:
             self._end(sent)
             sent.heard(None)
 
     def _end(self, sent: Sent) -> None:
         del self._sent[sent.key]
-        sent.is_open = False
+        ending = self._ends[sent.tick]
+        ending.remove(sent)
+        if not ending:
+            del self._ends[sent.tick]
         port = sent.port
         port.waiting -= 1
         if not (port.waiting or port.expires):

@@ -111,9 +111,9 @@ class Delegations:
         """Return the closest zone known to contain `name`."""
         # Not as far up as top-level domains: their servers are spared what a resolver has cached.
         while "." in name:
-            if cut := self._zone(name):
+            if name in self._cuts and (cut := self._zone(name)):
                 return cut
-            name = _parent(name)
+            name = name.partition(".")[2]
         return None
 
     def _zone(self, zone: str) -> Cut | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-from collections.abc import Callable
 from typing import Final
 
 from service.core.answers import Outcome
@@ -25,49 +24,20 @@ class _UnaskedError(Exception):
 class Exchange:
     """Sends queries within the limits of each server. Belongs to one event loop."""
 
-    def __init__(self, config: DnsConfig, loop: asyncio.AbstractEventLoop) -> None:
-        """Start with no server known."""
+    def __init__(
+        self,
+        datagrams: Datagrams,
+        limits: ServerLimits,
+        config: DnsConfig,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Take how queries are sent over UDP, and how many to whom."""
+        self._datagrams = datagrams
+        self._limits = limits
         self._config = config
         self._loop = loop
-        self._datagrams = Datagrams(loop)
-        self._limits = ServerLimits(config, loop)
         self._recursive_slots = Slots(config.in_flight, loop)
         self._connections = Slots(config.connections, loop)
-
-    def ask_once(
-        self,
-        endpoint: Endpoint,
-        zone: str,
-        query: Query,
-        budget: Budget,
-        heard: Callable[[Reply | None], None],
-    ) -> None:
-        """Ask a name server of a zone, with one datagram.
-
-        `heard` is called with the reply, or with None where there is none soon,
-        or more than one datagram would be needed for it.
-        """
-
-        def listen(message: bytes | None) -> None:
-            # One datagram may be lost: that the server is silent, others have to find.
-            self._limits.leave(endpoint, zone, answered=True if message is not None else None)
-            heard(None if message is None else _whole(message, budget))
-
-        def soon() -> float:
-            now = self._loop.time()
-            return min(budget.deadline, now + _SENT_AGAIN[0] * self._config.try_timeout)
-
-        def send(has_slot: bool) -> None:  # noqa: FBT001 - a Then
-            if not has_slot:
-                heard(None)
-                return
-            try:
-                self._datagrams.send(query, endpoint, soon(), listen)
-            except OSError:
-                self._limits.leave(endpoint, zone, answered=None)
-                heard(None)
-
-        self._limits.enter(endpoint, zone, budget.deadline, send, hasty=True)
 
     async def ask_authority(
         self, endpoint: Endpoint, zone: str, name: str, rdtype: str, budget: Budget
@@ -111,10 +81,6 @@ class Exchange:
             except _UnaskedError:
                 return Outcome.TIMEOUT
 
-    def close(self) -> None:
-        """Close all sockets."""
-        self._datagrams.close()
-
     def _patience(self, budget: Budget) -> float:
         return min(budget.deadline, self._loop.time() + self._config.try_timeout)
 
@@ -153,7 +119,7 @@ class Exchange:
         try:
             if message is not None and is_truncated(message):
                 message = await self._over_tcp(query, endpoint, budget)
-            return Outcome.TIMEOUT if message is None else wire.parse_reply(message, budget)
+            return Outcome.TIMEOUT if message is None else wire.parse_reply(message, budget, asked=query.name)
         except (OSError, asyncio.IncompleteReadError):
             # Nobody listening, or a connection cut off, or too slow: no answer either way.
             return Outcome.TIMEOUT
@@ -193,16 +159,6 @@ class Exchange:
         finally:
             for sent in under_way:
                 self._datagrams.withdraw(sent)
-
-
-def _whole(message: bytes, budget: Budget) -> Reply | None:
-    budget.charge(len(message))
-    if is_truncated(message):
-        return None
-    try:
-        return wire.parse_reply(message, budget)
-    except MalformedReplyError:
-        return None
 
 
 async def _converse(query: Query, endpoint: Endpoint, budget: Budget) -> bytes:

@@ -66,10 +66,12 @@ class Query(NamedTuple):
     wire: bytes
     question: bytes
     """In lower case."""
+    name: str = ""
+    """The one asked about, as a reply's reader writes it; empty where that is not known."""
 
     def renumbered(self) -> "Query":
         """Return the same query under another random id."""
-        return Query(random_id() + self.wire[2:], self.question)
+        return Query(random_id() + self.wire[2:], self.question, self.name)
 
     def is_answered_by(self, reply: bytes) -> bool:
         """Whether a message answers this query: same id, same question.

@@ -4,8 +4,9 @@ import asyncio
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar, assert_never
 
 import uvloop
@@ -15,12 +16,14 @@ from service.dns import wire
 from service.dns.authorities import Authorities
 from service.dns.budget import Budget
 from service.dns.config import DnsConfig, Endpoint, Mode
+from service.dns.datagrams import Datagrams
 from service.dns.delegation import Delegations
 from service.dns.exchange import Exchange
-from service.dns.gathering import Gathering
+from service.dns.gathering import Gathering, Heard
 from service.dns.message import NameTooLongError
 from service.dns.recursion import Recursion
 from service.dns.sampling import Sampler
+from service.dns.servers import ServerLimits
 from service.ports import Done, LookUp
 
 _DNS_PORT = 53
@@ -46,11 +49,15 @@ class DnsResolver:
         )
         self._config = config
         self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        self._exchange = Exchange(config, self._loop)
-        self._recursion = Recursion(self._exchange, nameservers)
-        delegations = Delegations(self._exchange, self._recursion, config, self._loop)
-        self._authorities = Authorities(self._exchange, delegations, self._recursion)
-        self._sampler = Sampler(self._exchange, delegations)
+        self._datagrams = Datagrams(self._loop)
+        limits = ServerLimits(config, self._loop)
+        exchange = Exchange(self._datagrams, limits, config, self._loop)
+        self._recursion = Recursion(exchange, nameservers)
+        delegations = Delegations(exchange, self._recursion, config, self._loop)
+        self._authorities = Authorities(exchange, delegations, self._recursion)
+        self._sampler = Sampler(
+            self._datagrams, limits, delegations, config.try_timeout, self._loop, otherwise=self._ask
+        )
         self._tasks: set[asyncio.Task[Answers]] = set()
         self._gatherings: weakref.WeakSet[Gathering] = weakref.WeakSet()
         """Those of look-ups that are not complete, and a few more."""
@@ -99,15 +106,17 @@ class DnsResolver:
             gathering.fail(self._closed)
             return
         self._gatherings.add(gathering)
-        for number, look_up in enumerate(look_ups):
+        for entry in gathering.entries():
+            look_up = look_ups[entry.number]
             budget = self._budget(look_up)
+            may_sample = not look_up.every_server and self._config.mode is Mode.AUTHORITATIVE
             for place, question in enumerate(look_up.questions):
-                heard = gathering.slot(number, place)
-                if look_up.every_server or self._config.mode is not Mode.AUTHORITATIVE:
+                heard = partial(entry.take, place)
+                if not may_sample:
                     self._ask(question, budget, heard, every_server=look_up.every_server)
                     continue
                 try:
-                    self._sample(question, budget, heard)
+                    self._sampler.ask(question, budget, heard)
                 except Exception as error:  # noqa: BLE001 - whoever asked is told
                     heard(error)
 
@@ -117,24 +126,13 @@ class DnsResolver:
             seconds = min(seconds, look_up.until - time.monotonic())
         return Budget(self._loop.time() + seconds, self._config.octets)
 
-    def _sample(
-        self, question: Question, budget: Budget, heard: Callable[[Answers | Exception], None]
-    ) -> None:
-        def sampled(answers: Answers | None) -> None:
-            if answers is None:
-                self._ask(question, budget, heard, every_server=False)
-            else:
-                heard(answers)
-
-        self._sampler.ask(question, budget, sampled)
-
     def _ask(
         self,
         question: Question,
         budget: Budget,
-        heard: Callable[[Answers | Exception], None],
+        heard: Heard,
         *,
-        every_server: bool,
+        every_server: bool = False,
     ) -> None:
         task = self._loop.create_task(self._answer(question, budget, every_server=every_server))
         self._tasks.add(task)
@@ -168,4 +166,4 @@ class DnsResolver:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        self._exchange.close()
+        self._datagrams.close()

@@ -4,58 +4,120 @@ A question that is answered so takes no task and no future. Whatever needs more 
 datagram is left to `Authorities`, which starts anew.
 """
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from service.core.answers import Answers, Question
 from service.dns import reading, wire
 from service.dns.authorities import answer_of
 from service.dns.budget import Budget
+from service.dns.datagrams import Datagrams
 from service.dns.delegation import Address, Cut, Delegations
-from service.dns.exchange import Exchange
-from service.dns.message import NameTooLongError, Reply
+from service.dns.gathering import Heard
+from service.dns.message import MalformedReplyError, NameTooLongError, Query, is_truncated
+from service.dns.servers import ServerLimits
 
-Done = Callable[[Answers | None], None]
+_PATIENCE: Final = 0.25
+"""How long a reply is waited for, in parts of the time of a whole try."""
 
 
 class Sampler:
     """Asks questions about zones whose servers are known. Belongs to one event loop."""
 
-    def __init__(self, exchange: Exchange, delegations: Delegations) -> None:
-        """Take what the questions are asked with."""
-        self._exchange = exchange
-        self._delegations = delegations
+    def __init__(
+        self,
+        datagrams: Datagrams,
+        limits: ServerLimits,
+        delegations: Delegations,
+        try_timeout: float,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        otherwise: Callable[[Question, Budget, Heard], None],
+    ) -> None:
+        """Take what the questions are asked with, and how many seconds a whole try may take.
 
-    def ask(self, question: Question, budget: Budget, done: Done) -> None:
-        """Ask a server of the question's zone; `done` gets a definite answer, or None."""
+        `otherwise` is handed the questions that are not answered so.
+        """
+        self._datagrams = datagrams
+        self._limits = limits
+        self._delegations = delegations
+        self._patience = _PATIENCE * try_timeout
+        self._loop = loop
+        self.otherwise = otherwise
+
+    def ask(self, question: Question, budget: Budget, heard: Heard) -> None:
+        """Ask a server of the question's zone."""
         cut = self._delegations.known(question.name)
         if cut is None or not cut.addresses:
-            done(None)
+            self.otherwise(question, budget, heard)
             return
         # Whom to ask is no secret.
         address = cut.addresses[int(random.random() * len(cut.addresses))]  # noqa: S311 - see above
         try:
             query = wire.build_query(question.name, question.type, recurse=False)
         except NameTooLongError:
-            done(None)
+            self.otherwise(question, budget, heard)
             return
-        sample = _Sample(question, cut, address, done)
-        self._exchange.ask_once(address.endpoint, cut.zone, query, budget, sample.hear)
+        sample = _Sample(self, question, query, cut, address, budget, heard)
+        self._limits.enter(address.endpoint, cut.zone, budget.deadline, sample.send, hasty=True)
+
+    def send(self, sample: "_Sample") -> None:
+        """Send the query of a sample that has a slot for it."""
+        deadline = min(sample.budget.deadline, self._loop.time() + self._patience)
+        try:
+            self._datagrams.send(sample.query, sample.address.endpoint, deadline, sample.hear)
+        except OSError:
+            self.leave(sample, answered=None)
+            sample.give_up()
+
+    def leave(self, sample: "_Sample", *, answered: bool | None) -> None:
+        """Give the slot of a sample back."""
+        self._limits.leave(sample.address.endpoint, sample.cut.zone, answered=answered)
 
 
 @dataclass(slots=True, eq=False)
 class _Sample:
+    """A question under way."""
+
+    sampler: Sampler
     question: Question
+    query: Query
     cut: Cut
     address: Address
-    done: Done
+    budget: Budget
+    heard: Heard
 
-    def hear(self, reply: Reply | None) -> None:
-        answers = None
-        if reply is not None:
-            said = reading.read_authority(self.question, reply, self.cut.zone)
-            if isinstance(said, reading.Content) and said.outcome.is_definite:
-                answer = answer_of(self.question, self.cut, self.address.said_by, said)
-                answers = Answers(self.question, (answer,), len(self.cut.servers))
-        self.done(answers)
+    def send(self, has_slot: bool) -> None:  # noqa: FBT001 - a Then
+        if has_slot:
+            self.sampler.send(self)
+        else:
+            self.give_up()
+
+    def hear(self, message: bytes | None) -> None:
+        # One datagram may be lost: that the server is silent, others have to find.
+        self.sampler.leave(self, answered=True if message is not None else None)
+        answers = None if message is None else self._read(message)
+        if answers is None:
+            self.give_up()
+        else:
+            self.heard(answers)
+
+    def give_up(self) -> None:
+        self.sampler.otherwise(self.question, self.budget, self.heard)
+
+    def _read(self, message: bytes) -> Answers | None:
+        self.budget.charge(len(message))
+        if is_truncated(message):
+            return None
+        try:
+            reply = wire.parse_reply(message, self.budget, asked=self.query.name)
+        except MalformedReplyError:
+            return None
+        said = reading.read_authority(self.question, reply, self.cut.zone)
+        if not isinstance(said, reading.Content) or not said.outcome.is_definite:
+            return None
+        answer = answer_of(self.question, self.cut, self.address.said_by, said)
+        return Answers(self.question, (answer,), len(self.cut.servers))

@@ -51,6 +51,8 @@ _COST_OF_UNUSUAL: Final = 16
 _OPT: Final = struct.pack("!BHHIH", 0, dns.rdatatype.OPT, UDP_PAYLOAD, 0, 0)
 _FIELDS: Final = struct.Struct("!HHHHH")
 """Of a header, behind the id."""
+_RD: Final = int(dns.flags.RD)
+_CD: Final = int(dns.flags.CD)
 _KINDS: Final = {
     kind: struct.pack("!HH", dns.rdatatype.from_text(kind), dns.rdataclass.IN)
     for kind in ("A", "AAAA", "CNAME", "MX", "NS", "SOA", "TXT")
@@ -66,14 +68,17 @@ def build_query(name: str, rdtype: str, *, recurse: bool, edns: bool = True, val
         NameTooLongError: for a name that no message can hold.
 
     """
-    question = (codec.write_name(name) or _written(name)) + _KINDS[rdtype]
-    flags = (dns.flags.RD if recurse else 0) | (0 if validated else dns.flags.CD)
+    plain = codec.write_name(name)
+    question = (plain or _written(name)) + _KINDS[rdtype]
+    flags = (_RD if recurse else 0) | (0 if validated else _CD)
     header = random_id() + _FIELDS.pack(flags, 1, 0, 0, 1 if edns else 0)
-    return Query(header + question + (_OPT if edns else b""), question.lower())
+    return Query(header + question + (_OPT if edns else b""), question.lower(), name.lower() if plain else "")
 
 
-def parse_reply(message: bytes, budget: Budget | None = None) -> Reply:
+def parse_reply(message: bytes, budget: Budget | None = None, *, asked: str = "") -> Reply:
     """Read a message; what takes long is charged to the budget.
+
+    `asked` is the `Query.name` of a query that the message is known to answer.
 
     Raises:
         MalformedReplyError: when it does not parse, or is too large to be worth it.
@@ -82,7 +87,7 @@ def parse_reply(message: bytes, budget: Budget | None = None) -> Reply:
     records = sum(_FIELDS.unpack_from(message, 2)[1:])
     if len(message) > LARGEST or records > MOST_RECORDS:
         raise MalformedReplyError
-    if reply := codec.read(message):
+    if reply := codec.read(message, asked):
         return reply
     if records > _MOST_UNUSUAL:
         raise MalformedReplyError

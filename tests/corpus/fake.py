@@ -5,7 +5,6 @@ differs from it, either is wrong.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import assert_never
 
 from service import ports
@@ -65,7 +64,7 @@ class FakeResolver:
         if not any(answer.outcome.is_definite for answer in heard):
             told = self._recursion(question)
             if told.outcome.is_definite:
-                return Answers(question, (replace(told, zone=zone.name),), len(zone.servers))
+                return Answers(question, (told._replace(zone=zone.name),), len(zone.servers))
         if not every_server:
             heard = [next((answer for answer in heard if answer.outcome.is_definite), heard[0])]
         return Answers(question, tuple(heard), len(zone.servers))
@@ -85,11 +84,11 @@ class FakeResolver:
             return Answer(question, outcome, server=server, zone=zone.name)
         told = self._read(question, found, hops)
         if told.alias:
-            told = replace(told, server="", alias=found.answer[0].value)
+            told = told._replace(server="", alias=found.answer[0].value)
         if told.server and not told.outcome.is_definite:
             # Whoever could not tell is to be named: another, where an alias leads elsewhere.
-            return replace(told, question=question)
-        return replace(told, question=question, server=server, zone=zone.name)
+            return told._replace(question=question)
+        return told._replace(question=question, server=server, zone=zone.name)
 
     def _read(self, question: Question, found: Lookup, hops: int) -> Answer:
         if not found.authoritative:
@@ -114,7 +113,7 @@ class FakeResolver:
         match self._internet.recursion(question.name, question.type):
             case Recursion.ANSWERS:
                 found = self._recursive.look_up(question.name, question.type)
-                return replace(self._read(question, found, _MAX_HOPS), server=RESOLVER, authoritative=False)
+                return self._read(question, found, _MAX_HOPS)._replace(server=RESOLVER, authoritative=False)
             case Recursion.SILENT:
                 return Answer(question, Outcome.TIMEOUT)
             case Recursion.SERVFAIL | Recursion.UNREACHABLE | Recursion.KNOWS_THE_WAY:

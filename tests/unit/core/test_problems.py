@@ -361,7 +361,7 @@ def test_a_top_level_domain_that_does_not_exist() -> None:
         "Register example.con, or correct the name: it does not exist according to the root of the DNS"
     )
     recursive = {
-        question: Answers(question, (replace(each.by_server[0], authoritative=False),))
+        question: Answers(question, (each.by_server[0]._replace(authoritative=False),))
         for question, each in told.items()
     }
     assert verdict.judge(domain, recursive).records[DKIM].finding.problem is Problem.NOT_PUBLISHED
@@ -642,7 +642,7 @@ def test_nobody_is_blamed_where_nobody_could_be_asked() -> None:
 def test_the_alias_that_leads_nowhere_is_named() -> None:
     """Whoever owns the name can mend it, whatever else its name servers failed in."""
     failed = zones.failure(question(MX), Outcome.SERVER_FAILURE)
-    endless = replace(failed, alias="relay.example.com", server="ns2.example.com (192.0.2.2)")
+    endless = failed._replace(alias="relay.example.com", server="ns2.example.com (192.0.2.2)")
     told = {question(MX): Answers(question(MX), (failed, endless), servers=2)}
     found = verdict.judge(DOMAIN, told).records[MX].finding
     assert (found.state, found.problem) == (RecordState.UNKNOWN, Problem.SERVER_FAILURE)

@@ -130,7 +130,7 @@ def test_half_of_the_name_servers_confirm(servers: int, *, confirmed: bool) -> N
     """One definite answer confirms a set of two, and none that is larger."""
     for zone in (RIGHT, {}):
         told = {
-            question: replace(each, servers=servers) for question, each in zones.answers(ASKED, zone).items()
+            question: each._replace(servers=servers) for question, each in zones.answers(ASKED, zone).items()
         }
         assert verdict.judge(DOMAIN, told).confirmed is confirmed
 
@@ -139,7 +139,7 @@ def test_dmarc_is_confirmed_at_every_name_that_was_consulted() -> None:
     """That a domain has no record of its own must be as sure as the one above it."""
     told = dict(zones.answers(ASKED, RIGHT))
     own = Question("_dmarc.mail.example.com", RecordType.TXT)
-    told[own] = replace(told[own], servers=3)
+    told[own] = told[own]._replace(servers=3)
     judged = verdict.judge(DOMAIN, told)
     assert (judged.outcome, judged.confirmed) == (Outcome.PASSED, False)
 
@@ -295,10 +295,9 @@ def test_what_is_unknown_never_fails_a_domain(told: dict[Question, Answers]) -> 
 def test_the_order_of_values_does_not_matter(told: dict[Question, Answers], random: Random) -> None:
     """Name servers rotate their records; the findings stay."""
     shuffled = {
-        question: replace(
-            each,
+        question: each._replace(
             by_server=tuple(
-                replace(answer, values=tuple(random.sample(answer.values, len(answer.values))))
+                answer._replace(values=tuple(random.sample(answer.values, len(answer.values))))
                 for answer in each.by_server
             ),
         )
@@ -324,8 +323,8 @@ def test_the_dns_provider_is_told_by_the_zones_name_servers(servers: str, before
 def test_recursive_answers_tell_no_dns_provider() -> None:
     """Nor does silence."""
     told = {
-        question: replace(
-            each, by_server=tuple(replace(answer, authoritative=False) for answer in each.by_server)
+        question: each._replace(
+            by_server=tuple(answer._replace(authoritative=False) for answer in each.by_server)
         )
         for question, each in zones.answers(ASKED, RIGHT, servers="amy.ns.cloudflare.com").items()
     }
@@ -421,14 +420,14 @@ CHANGES: dict[str, Callable[[Answers], Answers | None]] = {
     "other": lambda told: saying(told, dns.Outcome.FOUND, "other"),
     "more": lambda told: saying(told, dns.Outcome.FOUND, *told.by_server[0].values, "v=spf1 -all"),
     "unknown": lambda told: saying(told, dns.Outcome.TIMEOUT),
-    "two servers": lambda told: replace(told, by_server=told.by_server[:1] * 2, servers=2),
-    "many servers": lambda told: replace(told, servers=5),
+    "two servers": lambda told: told._replace(by_server=told.by_server[:1] * 2, servers=2),
+    "many servers": lambda told: told._replace(servers=5),
 }
 
 
 def saying(told: Answers, outcome: dns.Outcome, *values: str) -> Answers:
     """Return answers of one server that says something else."""
-    return replace(told, by_server=(replace(told.by_server[0], outcome=outcome, values=values),))
+    return told._replace(by_server=(told.by_server[0]._replace(outcome=outcome, values=values),))
 
 
 @pytest.mark.parametrize("name", ["example.com", "mail.example.com", "a.b.c.mail.example.com"])
@@ -459,7 +458,7 @@ def test_the_short_way_is_taken() -> None:
     domain = steady_domain("mail.example.com")
     told = zones.answers(verdict.questions(domain), zones.published(domain.records))
     for servers in (1, 2, 3):
-        sampled = {question: replace(each, servers=servers) for question, each in told.items()}
+        sampled = {question: each._replace(servers=servers) for question, each in told.items()}
         same = steady.seen(domain, sampled)
         assert same is not None
         assert same.confirmed is (servers <= 2)
