@@ -106,6 +106,17 @@ class Domain:
         """Return what tells most states of most domains apart: all of one would take too long."""
         return hash((self.tenant, self.name, self.revision, self.checks.next_check_time))
 
+    def scheduled(self, checks: CheckState) -> "Domain":
+        """Return the domain with another schedule.
+
+        Nothing else becomes of nearly all that are checked, and `replace` takes twice as long.
+        """
+        copy = object.__new__(Domain)
+        for name in Domain.__slots__:
+            object.__setattr__(copy, name, getattr(self, name))
+        object.__setattr__(copy, "checks", checks)
+        return copy
+
 
 class EventType(StrEnum):
     """What kind of change an event tells of."""

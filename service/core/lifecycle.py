@@ -119,7 +119,7 @@ def after_check(domain: Domain, check: Check, policy: Policy) -> Moved:
     if _must_be_contested(domain, check):
         asked = ownership.demanded(moved.domain, check.token)
         moved = _told_along(moved, asked, "ownership must be proved")
-    return replace(moved, domain=_scheduled(domain, moved, check, policy))
+    return Moved(_scheduled(domain, moved, check, policy), moved.change)
 
 
 def _told_along(moved: Moved, domain: Domain, reason: str) -> Moved:
@@ -260,7 +260,7 @@ def _scheduled(before: Domain, moved: Moved, check: Check, policy: Policy) -> Do
     if check.requested:
         counts = before.status is not Status.VERIFIED
         checks = _not_put_off(domain.checks, checks, check.time, counts=counts)
-    return replace(domain, checks=checks)
+    return domain.scheduled(checks)
 
 
 def _not_put_off(before: CheckState, after: CheckState, now: datetime, *, counts: bool) -> CheckState:

@@ -7,6 +7,7 @@ what would explain the records that are missing, then `judge`.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
+from typing import Final
 
 from service.core import answers as dns
 from service.core import dmarc, dns_providers, matching, outages, problems, remarks, steady
@@ -14,6 +15,9 @@ from service.core.answers import Answer, Answers, Question
 from service.core.case import Case, observed
 from service.core.domain import Domain
 from service.core.records import Finding, Purpose, Record, RecordState
+
+_DMARC: Final = Purpose.DMARC
+"""By this name, since every record of every check is compared to it: an Enum finds its members slowly."""
 
 
 class Outcome(StrEnum):
@@ -65,7 +69,13 @@ class _Ruling:
 
 def questions(domain: Domain) -> tuple[Question, ...]:
     """Return what to ask for a domain's records, each question once."""
-    return tuple(dict.fromkeys(asked for record in domain.records for asked in _questions(domain, record)))
+    asked: dict[Question, None] = {}
+    for record in domain.records:
+        if record.purpose is _DMARC:
+            asked |= dict.fromkeys(_policy_questions(domain, record))
+        else:
+            asked[Question(record.name, record.type)] = None
+    return tuple(asked)
 
 
 def diagnose(domain: Domain, answers: Mapping[Question, Answers]) -> tuple[Question, ...]:
@@ -123,9 +133,7 @@ def _judge(domain: Domain, answers: Mapping[Question, Answers]) -> Verdict:
     )
 
 
-def _questions(domain: Domain, record: Record) -> tuple[Question, ...]:
-    if record.purpose is not Purpose.DMARC:
-        return (Question(record.name, record.type),)
+def _policy_questions(domain: Domain, record: Record) -> tuple[Question, ...]:
     if remarks.has_policy_from_above(record):
         return dmarc.questions(domain.name) + dmarc.questions_above(domain.name)
     return dmarc.questions(domain.name)

@@ -38,6 +38,11 @@ class Told:
     change: Change
 
 
+def is_quiet(before: Domain, moved: Moved) -> bool:
+    """Whether a move leaves all but the schedule as it was."""
+    return moved.change is None and _but_checks(moved.domain) == _but_checks(before)
+
+
 def apply(connection: Connection, now: datetime, moves: Sequence[tuple[Domain, Moved]]) -> list[Domain]:
     """Write what moves make of locked domains, all but their schedules.
 
@@ -46,11 +51,7 @@ def apply(connection: Connection, now: datetime, moves: Sequence[tuple[Domain, M
     """
     rows.write(
         connection,
-        [
-            moved.domain
-            for before, moved in moves
-            if moved.change is None and _but_checks(moved.domain) != _but_checks(before)
-        ],
+        [moved.domain for before, moved in moves if moved.change is None and not is_quiet(before, moved)],
     )
     told = [Told(before, moved.domain, moved.change) for before, moved in moves if moved.change is not None]
     changed = [event.state for event in tell(connection, now, told)]

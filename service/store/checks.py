@@ -1,20 +1,35 @@
 """The queue of checks: whose DNS is due, who looks at it, what came of it."""
 
+import functools
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import BindParameter, Connection, bindparam, case, exists, func, null, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from service.core.domain import Domain, Status
 from service.core.errors import domain_not_found
 from service.ports import CheckedMove, Claim
 from service.store import changes, contests, rows
-from service.store.contests import Settled
+from service.store.contests import Key, Settled
+from service.store.direct import is_listed, listed, written
 from service.store.part import Part
-from service.store.tables import checks, domains
+from service.store.tables import checks, domains, to_microseconds
 
 _log = structlog.get_logger(__name__)
 
@@ -29,6 +44,7 @@ _DUE = (
     .where(checks.c.claim_time <= _now)
     .order_by(checks.c.claim_time)
     .limit(bindparam("limit"))
+    .offset(literal_column("0"))  # or SQLite's would be a parameter
     .with_for_update(skip_locked=True)
     .cte("due")
 )
@@ -44,9 +60,7 @@ _CLAIM_ONE = _TAKE.where(
 ).returning(checks.c.generation)
 _EXISTS = select(exists().where(domains.c.tenant == bindparam("tenant"), domains.c.name == bindparam("name")))
 _generations: BindParameter[str] = bindparam("generations", expanding=True)
-_CLAIMED = rows.DOMAINS.add_columns(
-    contests.HELD_ELSEWHERE, contests.PROVED_ELSEWHERE, checks.c.version
-).where(domains.c.generation.in_(_generations))
+_CLAIMED = rows.DOMAINS.add_columns(contests.HELD_ELSEWHERE, contests.PROVED_ELSEWHERE, checks.c.version)
 _RELEASE = (
     update(checks)
     .where(checks.c.generation == bindparam("key"), checks.c.lease == bindparam("taken_by"))
@@ -64,6 +78,7 @@ _HASTEN = (
     .values(
         fast_since=_now,
         gap=0.0,
+        version=checks.c.version + 1,
         next_check_time=case(
             (checks.c.next_check_time > _at_latest, _at_latest), else_=checks.c.next_check_time
         ),
@@ -75,16 +90,26 @@ _HASTEN = (
 )
 
 
+class _ChangedMeanwhileError(Exception):
+    """Undoes a transaction: a domain is not as it was claimed, or its lease was lost."""
+
+
 class SqlChecks(Part):
     """`CheckQueue`."""
 
     def claim_due(self, now: datetime, limit: int, lease: timedelta) -> Sequence[Claim]:
         """See `CheckQueue.claim_due`."""
         holder = secrets.token_hex(16)
-        terms = {"now": now, "until": now + lease, "taken_by": holder, "limit": limit}
+        terms = {
+            "now": to_microseconds(now),
+            "until": to_microseconds(now + lease),
+            "taken_by": holder,
+            "limit": limit,
+        }
 
         def work(connection: Connection) -> list[Claim]:
-            taken = connection.execute(_CLAIM_DUE, terms).scalars().all()
+            text = written(_CLAIM_DUE, connection.dialect.name)
+            taken = connection.exec_driver_sql(text, terms).scalars().all()
             return _claims(connection, taken, holder)
 
         return self._database.write(work)
@@ -107,8 +132,39 @@ class SqlChecks(Part):
 
     def save(self, checked: Sequence[CheckedMove]) -> Sequence[Domain | None]:
         """See `CheckQueue.save`."""
-        if not checked:
-            return []
+        saved = self._end_unchanged(checked)
+        if others := [each for each in checked if contests.key_of(each.claim) not in saved]:
+            saved |= self._settle(others)
+        return [saved.get(contests.key_of(each.claim)) for each in checked]
+
+    def _end_unchanged(self, checked: Sequence[CheckedMove]) -> dict[Key, Domain]:
+        """End the leases of domains of which a check changes the schedule alone: nearly all.
+
+        No rule has to be applied to them under a lock, and nothing read. Returns
+        them after their checks; none of them where any is not as it was claimed.
+        """
+        unchanged = {
+            contests.key_of(each.claim): (each.claim, moved.domain)
+            for each in checked
+            if not each.claim.held_elsewhere
+            and changes.is_quiet(each.claim.domain, moved := each.move(each.claim.domain))
+        }
+        if not unchanged:
+            return {}
+        ended = [(claim, domain.checks) for claim, domain in unchanged.values()]
+
+        def work(connection: Connection) -> None:
+            if not rows.end_leases_of_unchanged(connection, ended):
+                raise _ChangedMeanwhileError
+
+        try:
+            self._database.write(work)
+        except _ChangedMeanwhileError:
+            return {}
+        return {key: domain for key, (_, domain) in unchanged.items()}
+
+    def _settle(self, checked: Sequence[CheckedMove]) -> dict[Key, Domain]:
+        """Apply moves under the locks of their domains; return those that were saved."""
 
         def work(connection: Connection) -> tuple[Settled, list[Domain]]:
             now = self._clock.now()
@@ -127,8 +183,7 @@ class SqlChecks(Part):
             _log_loss(domain)
         if told := {domain.tenant for domain in settled.told}:
             self._hints.announce(told)
-        saved = dict(zip(settled.steps, after[:count], strict=True))
-        return [saved.get(contests.key_of(each.claim)) for each in checked]
+        return dict(zip(settled.steps, after[:count], strict=True))
 
     def release(self, claims: Sequence[Claim]) -> None:
         """See `CheckQueue.release`."""
@@ -160,15 +215,23 @@ class SqlChecks(Part):
             self._database.write(work)
 
 
+@functools.cache
+def _claimed(database: str) -> str:
+    return written(_CLAIMED.where(is_listed(domains.c.generation, database)), database)
+
+
 def _claims(connection: Connection, generations: Sequence[str], holder: str) -> list[Claim]:
     if not generations:
         return []
-    found = connection.execute(_CLAIMED, {"generations": generations})
-    claims = [
-        Claim(rows.decode(row), holder, bool(row.held_elsewhere), bool(row.proved_elsewhere), row.version)
-        for row in found
-    ]
+    database = connection.dialect.name
+    found = connection.exec_driver_sql(_claimed(database), {"listed": listed(generations, database)}).all()
+    claims = [_claim(row, holder) for row in found]
     return sorted(claims, key=lambda claim: claim.domain.checks.next_check_time)
+
+
+def _claim(row: Sequence[Any], holder: str) -> Claim:
+    *_, is_held_elsewhere, is_proved_elsewhere, version = row
+    return Claim(rows.decode(row), holder, bool(is_held_elsewhere), bool(is_proved_elsewhere), version)
 
 
 def _log_loss(holder: Domain) -> None:

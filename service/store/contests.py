@@ -1,7 +1,7 @@
 """Names that several tenants claim: who has one VERIFIED, and who takes it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from service.core.domain import CheckState, Contest, Domain, Moved, Status
+from service.core.domain import Contest, Domain, Moved, Status
 from service.ports import CheckedMove, Claim
 from service.store import rows
 from service.store.locks import lock_names
@@ -136,7 +136,7 @@ def _lock(
     claims = {each.claim.domain.generation: each.claim for each in checked}
     locked = rows.lock(connection, {*claims, *others})
     present = {
-        generation: _as_claimed(claim.domain, lock.checks)
+        generation: claim.domain
         for generation, lock in locked.items()
         if (claim := claims.get(generation)) and claim.version == lock.version
     }
@@ -145,10 +145,6 @@ def _lock(
         present |= rows.of_generations(connection, others)
     held = {(generation, lock.lease) for generation, lock in locked.items()}
     return [each for each in checked if key_of(each.claim) in held], present
-
-
-def _as_claimed(domain: Domain, checks: CheckState) -> Domain:
-    return domain if domain.checks == checks else replace(domain, checks=checks)
 
 
 def _verify(connection: Connection, now: datetime, settled: Settled, holders: Mapping[str, str]) -> None:

@@ -1,20 +1,17 @@
 """Look-ups by key: the reads that are made most, and so the ones that are kept short."""
 
 import functools
-import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
 import structlog
-from sqlalchemy import ARRAY, Column, ColumnElement, Engine, Select, Text, bindparam, func, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Engine, bindparam, select
 
 from service.core.domain import Domain
 from service.ports import LogBounds
 from service.store import errors, rows
-from service.store.direct import DirectConnection
-from service.store.engine import is_postgresql
+from service.store.direct import DirectConnection, is_listed, listed, written
 from service.store.tables import comparable, domains, tenants
 
 _log = structlog.get_logger(__name__)
@@ -33,11 +30,11 @@ class LookUps:
     def __init__(self, engine: Engine) -> None:
         """Take the engine of the database."""
         self._connection = DirectConnection(engine)
-        self._is_postgresql = is_postgresql(engine)
+        self._database = database = engine.dialect.name
         of_tenant = rows.DOMAINS.where(domains.c.tenant == bindparam("tenant"))
-        self._domains = self._written(of_tenant.where(self._is_listed(domains.c.name)), engine)
+        self._domains = written(of_tenant.where(is_listed(domains.c.name, database)), database)
         bounds = select(tenants.c.id, tenants.c.trimmed, tenants.c.revision)
-        self._bounds = self._written(bounds.where(self._is_listed(tenants.c.id)), engine)
+        self._bounds = written(bounds.where(is_listed(tenants.c.id, database)), database)
 
     def domains(self, tenant: str, names: Collection[str]) -> dict[str, Domain]:
         """Return those domains of a tenant that exist, by name."""
@@ -52,23 +49,8 @@ class LookUps:
         """Close the connection."""
         self._connection.close()
 
-    def _is_listed(self, column: Column[Any]) -> ColumnElement[bool]:
-        """Return that a column is one of the parameter `listed`.
-
-        The statement's text is then the same for any number of them, so that a
-        driver prepares it once.
-        """
-        if self._is_postgresql:
-            return column == func.any(bindparam("listed", type_=ARRAY(Text)))
-        return column.in_(select(func.json_each(bindparam("listed")).table_valued("value").c.value))
-
-    def _written(self, statement: Select[*tuple[Any, ...]], engine: Engine) -> str:
-        dialect = engine.dialect if self._is_postgresql else sqlite.dialect(paramstyle="named")
-        return str(statement.compile(dialect=dialect))
-
-    def _fetch(self, statement: str, listed: Collection[str], **others: str) -> list[tuple[Any, ...]]:
-        wanted = list(map(comparable, listed))
-        parameters = {"listed": wanted if self._is_postgresql else json.dumps(wanted), **others}
+    def _fetch(self, statement: str, wanted: Collection[str], **others: str) -> list[tuple[Any, ...]]:
+        parameters = {"listed": listed(wanted, self._database), **others}
         failure = self._connection.failure
         with suppress(failure):
             return self._connection.fetch(statement, parameters)

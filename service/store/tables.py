@@ -154,8 +154,8 @@ checks = Table(
 
 Its row is also the domain's lock: whoever changes a domain locks it first.
 `claim_time` is `next_check_time`, or the end of the lease while there is one.
-`version` is how often the rest of the domain was written: whoever has read it knows
-by that whether it is still so.
+`version` is how often the domain or its schedule was written by anything but its checks'
+ends: whoever has claimed it knows by that whether it is still so.
 """
 
 names_held = Table(

@@ -40,8 +40,12 @@ class Checks:
 
     def begin(self, claims: Sequence[ports.Claim], *, requested: bool = False) -> list[Check]:
         """Return a check of each domain, none of which has asked yet."""
-        states = self._provider.states([_ref(claim.domain) for claim in claims])
-        return [self._check(claim, states[_ref(claim.domain)], requested=requested) for claim in claims]
+        refs = [ports.IdentityRef(claim.domain.name, claim.domain.region) for claim in claims]
+        states = self._provider.states(refs)
+        return [
+            self._check(claim, states[ref], requested=requested)
+            for claim, ref in zip(claims, refs, strict=True)
+        ]
 
     def run(self, claims: Sequence[ports.Claim], *, requested: bool) -> Sequence[ports.CheckedMove]:
         """Check the domains one after the other, and wait for it."""
@@ -150,7 +154,3 @@ def _ask(
 ) -> Generator[ports.LookUp, Sequence[Answers], dict[Question, Answers]]:
     answers = yield ports.LookUp(questions, every_server=every_server, until=until)
     return dict(zip(questions, answers, strict=True))
-
-
-def _ref(domain: Domain) -> ports.IdentityRef:
-    return ports.IdentityRef(domain.name, domain.region)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.core.domain import Moved, Status
+from service.core.domain import Domain, Moved, Status
 from service.core.errors import Reason, ServiceError
 from service.ports import CheckedMove, Claim
 from service.store.sql import SqlStore
@@ -123,6 +123,59 @@ def test_a_save_applies_to_the_present_state(store: SqlStore) -> None:
     (saved,) = store.save([CheckedMove(claimed, verified)])
     assert saved is not None
     assert (saved.sending_enabled, saved.status, saved.revision) == (False, Status.VERIFIED, 3)
+
+
+CHANGES: dict[str, Callable[[SqlStore], object]] = {
+    "sending": lambda store: store.change("acme", "example.com", toggled),
+    "provider": lambda store: store.change(
+        "acme", "example.com", lambda domain: Moved(replace(domain, dns_provider="Hetzner"))
+    ),
+    "schedule": lambda store: store.change("acme", "example.com", Rescheduled(LATER)),
+    "haste": lambda store: store.hasten("acme", ["example.com"], now=LATER, due=LATER),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_move_is_given_the_present_state(
+    store: SqlStore, change: Callable[[SqlStore], object], quiet: bool
+) -> None:
+    """Whatever was changed during the check, schedule alone included: nothing of it is lost."""
+    add(store, "example.com")
+    claimed = claim(store)
+    change(store)
+    present = store.get("acme", "example.com")
+    seen: list[Domain] = []
+
+    def move(domain: Domain) -> Moved:
+        seen.append(domain)
+        checks = replace(domain.checks, unknown_checks=domain.checks.unknown_checks + 1)
+        after = replace(domain, checks=checks)
+        return Moved(after) if quiet else toggled(after)
+
+    (saved,) = store.save([CheckedMove(claimed, move)])
+    assert seen[-1] == present
+    assert saved == store.get("acme", "example.com")
+    assert saved is not None
+    assert saved.checks == replace(present.checks, unknown_checks=1)
+    assert store.claim("acme", "example.com", NOON, LEASE) is not None
+
+
+@pytest.mark.parametrize("end", ["expired", "deleted"])
+def test_who_has_lost_a_lease_keeps_no_other_from_being_saved(store: SqlStore, end: str) -> None:
+    """Of a batch that changes schedules alone those are saved whose claims hold still."""
+    for number, name in enumerate(("a.com", "b.com", "c.com")):
+        add(store, name, due=number)
+    claims = store.claim_due(LATER, 9, LEASE)
+    if end == "deleted":
+        store.delete("acme", "b.com", actor="key:1")
+    else:
+        assert store.claim("acme", "b.com", LATER + LEASE, LEASE) is not None
+    saved = store.save([CheckedMove(each, Rescheduled(LATER)) for each in claims])
+    assert [after and after.name for after in saved] == ["a.com", None, "c.com"]
+    assert [store.get("acme", name).checks.next_check_time for name in ("a.com", "c.com")] == [LATER] * 2
+    if end == "expired":
+        assert store.get("acme", "b.com").checks.next_check_time == NOON + timedelta(seconds=1)
 
 
 def test_a_change_does_not_end_a_lease(store: SqlStore) -> None:

@@ -16,7 +16,7 @@ from service.core.verdict import Outcome as Judged
 from service.core.verdict import Verdict
 from service.ports import CheckedMove, Claim
 from service.store.sql import SqlStore
-from tests.store.moves import toggled, verified
+from tests.store.moves import Rescheduled, toggled, verified
 from tests.support.clock import HandClock
 from tests.support.samples import sample_domain
 
@@ -126,6 +126,17 @@ def test_a_proved_claim_changes_the_holder_in_the_same_save(contested: SqlStore,
     assert told.state == holder
     assert contested.next_due() == clock.now()
     assert not set(told.reason.split()) & {"rival", saved.generation}
+
+
+def test_a_claim_that_stays_as_it_was_can_change_the_holder(contested: SqlStore, clock: HandClock) -> None:
+    """Where the name is held elsewhere its contest decides, even if its own move would change nothing."""
+    quiet = CheckedMove(
+        claim(contested, clock, "rival"),
+        Rescheduled(clock.now()),
+        lambda claimant, holder: (Rescheduled(clock.now())(claimant), toggled(holder)),
+    )
+    assert contested.save([quiet]) != [None]
+    assert not contested.get("acme", NAME).sending_enabled
 
 
 def test_a_lost_name_changes_hands_in_one_save(contested: SqlStore, clock: HandClock) -> None:
