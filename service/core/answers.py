@@ -42,6 +42,9 @@ class Outcome(StrEnum):
     DNSSEC_BOGUS = "DNSSEC_BOGUS"
     """Unknown: a validating resolver rejects the zone's signatures (RFC 8914)."""
 
+    # As above.
+    __hash__ = str.__hash__
+
     @property
     def is_definite(self) -> bool:
         """Whether the outcome says something about the zone's content."""
@@ -108,4 +111,8 @@ class Answers(NamedTuple):
         What a recursive resolver says in their place confirms nothing: it may
         be of the past, or of one server that runs ahead of the others.
         """
-        return 2 * len([each for each in self.definite if each.authoritative]) >= self.servers
+        told = 0
+        for each in self.by_server:
+            if each.authoritative and each.outcome.is_definite:
+                told += 1
+        return 2 * told >= self.servers

@@ -12,6 +12,9 @@ from typing import Final
 
 from service.dns.message import HEADER, Record, Reply
 
+_MOST_RECORDS: Final = 512
+"""Records of a message that is read."""
+
 _COUNTS: Final = struct.Struct("!HBBHHHH")
 _FIXED: Final = struct.Struct("!HHIH")
 _IN: Final = 1
@@ -87,7 +90,7 @@ class _Reader:
 
     def read(self, asked: str) -> Reply:
         _, flags, rcode, questions, answers, authorities, additionals = _COUNTS.unpack_from(self._message)
-        if flags & _ODD_FLAGS or questions != 1:
+        if flags & _ODD_FLAGS or questions != 1 or answers + authorities + additionals > _MOST_RECORDS:
             raise _Unusual
         if asked:
             self._names[HEADER] = asked

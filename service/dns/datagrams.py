@@ -60,7 +60,7 @@ class Datagrams:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take the loop; sockets are opened as they are needed."""
         self._loop = loop
-        self._ports: dict[socket.AddressFamily, list[_Port]] = {}
+        self._ports: dict[socket.AddressFamily, list[_Port]] = {socket.AF_INET: [], socket.AF_INET6: []}
         self._numbers = _random_octets()
         self._sent: dict[_Key, Sent] = {}
         self._ends: dict[int, set[Sent]] = {}
@@ -110,12 +110,13 @@ class Datagrams:
             self._timer.cancel()
         for sent in list(self._sent.values()):
             self._end(sent)
-        for port in (port for ports in self._ports.values() for port in ports):
-            self._close(port)
-        self._ports.clear()
+        for ports in self._ports.values():
+            for port in ports:
+                self._close(port)
+            ports.clear()
 
     def _port(self, family: socket.AddressFamily) -> _Port:
-        ports = self._ports.setdefault(family, [])
+        ports = self._ports[family]
         number = next(self._numbers) % _PORTS
         port = ports[number] if number < len(ports) else None
         if port is not None and port.expires > self._loop.time():

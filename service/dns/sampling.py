@@ -41,11 +41,11 @@ class Sampler:
 
         `otherwise` is handed the questions that are not answered so.
         """
-        self._datagrams = datagrams
-        self._limits = limits
+        self.datagrams = datagrams
+        self.limits = limits
         self._delegations = delegations
-        self._patience = _PATIENCE * try_timeout
-        self._loop = loop
+        self.patience = _PATIENCE * try_timeout
+        self.loop = loop
         self.otherwise = otherwise
 
     def ask(self, question: Question, budget: Budget, heard: Heard) -> None:
@@ -62,20 +62,7 @@ class Sampler:
             self.otherwise(question, budget, heard)
             return
         sample = _Sample(self, question, query, cut, address, budget, heard)
-        self._limits.enter(address.endpoint, cut.zone, budget.deadline, sample.send, hasty=True)
-
-    def send(self, sample: "_Sample") -> None:
-        """Send the query of a sample that has a slot for it."""
-        deadline = min(sample.budget.deadline, self._loop.time() + self._patience)
-        try:
-            self._datagrams.send(sample.query, sample.address.endpoint, deadline, sample.hear)
-        except OSError:
-            self.leave(sample, answered=None)
-            sample.give_up()
-
-    def leave(self, sample: "_Sample", *, answered: bool | None) -> None:
-        """Give the slot of a sample back."""
-        self._limits.leave(sample.address.endpoint, sample.cut.zone, answered=answered)
+        self.limits.enter(address.endpoint, cut.zone, budget.deadline, sample.send, hasty=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -91,14 +78,21 @@ class _Sample:
     heard: Heard
 
     def send(self, has_slot: bool) -> None:  # noqa: FBT001 - a Then
-        if has_slot:
-            self.sampler.send(self)
-        else:
+        if not has_slot:
+            self.give_up()
+            return
+        sampler = self.sampler
+        deadline = min(self.budget.deadline, sampler.loop.time() + sampler.patience)
+        try:
+            sampler.datagrams.send(self.query, self.address.endpoint, deadline, self.hear)
+        except OSError:
+            sampler.limits.leave(self.address.endpoint, self.cut.zone, answered=None)
             self.give_up()
 
     def hear(self, message: bytes | None) -> None:
         # One datagram may be lost: that the server is silent, others have to find.
-        self.sampler.leave(self, answered=True if message is not None else None)
+        answered = True if message is not None else None
+        self.sampler.limits.leave(self.address.endpoint, self.cut.zone, answered=answered)
         answers = None if message is None else self._read(message)
         if answers is None:
             self.give_up()

@@ -191,7 +191,8 @@ class ServerLimits:
         self._slots.give_back()
         server.slots.give_back()
         self._servers.move_to_end(endpoint)
-        self._forget_some()
+        if len(self._servers) > _REMEMBERED or len(self._silences) > _REMEMBERED:
+            self._forget_some()
 
     def _silence(self, server: _Server, endpoint: Endpoint, zone: str, now: float) -> _Silence | None:
         if now >= server.trusted_until:

@@ -39,8 +39,6 @@ from service.dns.message import (
 
 LARGEST: Final = 16_384
 """Octets of a message that is read; what we ask for is seldom a tenth of it."""
-MOST_RECORDS: Final = 512
-"""Records of a message that is read."""
 _MOST_UNUSUAL: Final = 64
 """Of a message for the library, which takes tens of microseconds for each, and ten times that for the
 longest names."""
@@ -84,12 +82,11 @@ def parse_reply(message: bytes, budget: Budget | None = None, *, asked: str = ""
         MalformedReplyError: when it does not parse, or is too large to be worth it.
 
     """
-    records = sum(_FIELDS.unpack_from(message, 2)[1:])
-    if len(message) > LARGEST or records > MOST_RECORDS:
+    if len(message) > LARGEST:
         raise MalformedReplyError
     if reply := codec.read(message, asked):
         return reply
-    if records > _MOST_UNUSUAL:
+    if sum(_FIELDS.unpack_from(message, 2)[1:]) > _MOST_UNUSUAL:
         raise MalformedReplyError
     if budget is not None:
         budget.charge(len(message) * _COST_OF_UNUSUAL)

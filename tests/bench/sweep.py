@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -17,7 +17,7 @@ from typing import Self
 import uvloop
 
 from service.dns import Endpoint, wire
-from tests.bench import loading, name_server
+from tests.bench import cores, loading, name_server
 from tests.bench.databases import POSTGRESQL, SQLITE, Databases
 from tests.bench.figures import AtLeast, Figure, Rate
 from tests.bench.scale import Scale
@@ -35,11 +35,17 @@ def run(scale: Scale, databases: Databases) -> Iterator[Figure]:
     """Measure against a bare loop with the same queries, and against a plain script."""
     published = loading.published(scale.many_domains)
     queries = [(record.name, record.type.value) for record in published]
-    with name_server.serving(published, zone=loading.ZONE) as server:
-        with _loaded(databases, SQLITE, scale) as url:
+    with _loaded(databases, SQLITE, scale) as url, ExitStack() as stack:
+        with cores.server():
+            server = stack.enter_context(name_server.serving(published, zone=loading.ZONE))
+        with cores.measured():
             yield from _on_sqlite(url, server.authority, queries, scale)
-        with _loaded(databases, POSTGRESQL, scale) as url:
-            yield _on_postgresql(url, server.authority, scale)
+    # Two processes and a database have to share what processors there are.
+    with (
+        _loaded(databases, POSTGRESQL, scale) as url,
+        name_server.serving(published, zone=loading.ZONE) as server,
+    ):
+        yield _on_postgresql(url, server.authority, scale)
 
 
 def _on_sqlite(url: str, server: Endpoint, queries: Sequence[Query], scale: Scale) -> Iterator[Figure]:
@@ -170,7 +176,7 @@ async def _ask(server: Endpoint, waiting: Iterator[Query], until: float) -> int:
             await loop.sock_sendall(sock, query.wire)
             message = await loop.sock_recv(sock, _LARGEST)
             assert query.is_answered_by(message)
-            assert wire.parse_reply(message).answer
+            assert wire.parse_reply(message, asked=query.name).answer
             asked += 1
     return asked
 
