@@ -1,0 +1,42 @@
+"""What the rules need of the world: one Protocol for each kind of I/O.
+
+The docstrings are obligations. An adapter turns every error of its driver into
+a `ServiceError` (`raise ... from`), so that no driver text reaches a client:
+a database that cannot be reached is DATABASE_UNAVAILABLE, a transaction that
+lost a race for good is CONCURRENT_CHANGE.
+"""
+
+from service.ports.checks import CheckedMove, CheckQueue, Claim
+from service.ports.clock import Clock
+from service.ports.database import DatabaseIdentity
+from service.ports.dns import Done, LookUp, Resolver
+from service.ports.domains import CreateRequest, DomainFilter, DomainPage, DomainStore
+from service.ports.identities import IdentityStore, Removal
+from service.ports.keys import KeyStore
+from service.ports.log import CommitHints, EventLog, LogBounds, Snapshot
+from service.ports.mail import IdentityRef, MailProvider, ProviderState
+
+__all__ = [
+    "CheckQueue",
+    "CheckedMove",
+    "Claim",
+    "Clock",
+    "CommitHints",
+    "CreateRequest",
+    "DatabaseIdentity",
+    "DomainFilter",
+    "DomainPage",
+    "DomainStore",
+    "Done",
+    "EventLog",
+    "IdentityRef",
+    "IdentityStore",
+    "KeyStore",
+    "LogBounds",
+    "LookUp",
+    "MailProvider",
+    "ProviderState",
+    "Removal",
+    "Resolver",
+    "Snapshot",
+]
