@@ -14,7 +14,7 @@ the event to tell, if any. `verification.md`'s table is this module:
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from service.core import news, offer, ownership, schedule
 from service.core.answers import Answers
@@ -52,8 +52,7 @@ class Policy:
     intervals: schedule.Intervals = field(default_factory=schedule.Intervals)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(NamedTuple):
     """Everything that a check of a domain brought."""
 
     verdict: Verdict

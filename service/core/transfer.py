@@ -28,8 +28,7 @@ def contest(claimant: Domain, holder: Domain, check: Check, policy: Policy) -> t
     after = holder if theirs is None else theirs.domain
     running = after.transfer
     deadline = running.deadline if running is not None and _is_of(running, claimant) else None
-    seen = replace(
-        check,
+    seen = check._replace(
         held_elsewhere=after.status is Status.VERIFIED,
         transfer_deadline=deadline,
     )

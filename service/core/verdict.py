@@ -7,7 +7,7 @@ what would explain the records that are missing, then `judge`.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from service.core import answers as dns
 from service.core import dmarc, dns_providers, matching, outages, problems, remarks, steady
@@ -31,8 +31,7 @@ class Outcome(StrEnum):
     """Neither: somewhere nobody could tell, or name servers disagree."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a check saw of a domain."""
 
     records: tuple[Record, ...]

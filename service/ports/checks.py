@@ -1,15 +1,13 @@
 """The queue of checks."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from service.core.domain import Contest, Domain, Move
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A domain taken for a check under a lease."""
 
     domain: Domain
@@ -23,8 +21,7 @@ class Claim:
     """What `save` knows by that the domain is as it was claimed; the store's."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedMove:
+class CheckedMove(NamedTuple):
     """What a check makes of a claimed domain."""
 
     claim: Claim

@@ -1,14 +1,12 @@
 """Looking names up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from service.core.answers import Answers, Question
 
 
-@dataclass(frozen=True, slots=True)
-class LookUp:
+class LookUp(NamedTuple):
     """Questions that are answered together, within one budget of time and octets."""
 
     questions: Sequence[Question]

@@ -123,7 +123,7 @@ def test_a_domain_that_cannot_be_asked_about_keeps_no_other_from_it(
     """A fault of ours costs one check, though all of a batch are begun together."""
     dns.publish(domain.records)
     claim = claimed(opened, clock)
-    broken = replace(claim, domain=replace(domain, name="broken.example", records=None))  # type: ignore[arg-type]
+    broken = claim._replace(domain=replace(domain, name="broken.example", records=None))  # type: ignore[arg-type]
     pipeline.begin([broken, claim])
     assert [move.claim for move in moves_of(pipeline)] == [claim]
 

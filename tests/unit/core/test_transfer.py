@@ -70,7 +70,7 @@ def looked(
         challenges=seen,
         token="h" * 40,
     )
-    return replace(check, **changes)
+    return check._replace(**changes)
 
 
 @dataclass
