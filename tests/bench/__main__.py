@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 from tests.bench import (
-    checks,
     claim_save,
     fan_out,
     faults,
@@ -24,7 +23,6 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Databases], Iterator[Figure]]] = {
     "get_domain": get_domain.run,
     "fan_out": fan_out.run,
     "claim_save": claim_save.run,
-    "checks": checks.run,
     "sweep": sweep.run,
     "latency": latency.run,
     "memory": memory.run,

@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,17 +18,8 @@ ZONE = "bench.example"
 _KNOT = "127.0.0.4"
 
 
-@dataclass(frozen=True, slots=True)
-class NameServer:
-    """Where queries go."""
-
-    authority: Endpoint
-    resolver: Endpoint
-    """Whoever is asked which name servers the zone has."""
-
-
 @contextmanager
-def serving(published: Sequence[Record], zone: str = ZONE) -> Iterator[NameServer]:
+def serving(published: Sequence[Record], zone: str = ZONE) -> Iterator[Endpoint]:
     """Serve a zone with these records: by Knot where there is one, by our own otherwise."""
     # Several domains have their DMARC record at one name.
     values = {(record.name, record.type): _value(record) for record in published}
@@ -37,8 +27,7 @@ def serving(published: Sequence[Record], zone: str = ZONE) -> Iterator[NameServe
     if shutil.which("knotd", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
         with tempfile.TemporaryDirectory() as folder, Knot(Path(folder), _KNOT) as knot:
             knot.put_zone(zone, _master_file(zone, given))
-            endpoint = Endpoint(_KNOT, knot.port)
-            yield NameServer(endpoint, endpoint)
+            yield Endpoint(_KNOT, knot.port)
         return
     ours, theirs = get_context("spawn").Pipe()
     process = get_context("spawn").Process(target=_serve, args=(zone, given, theirs))
@@ -56,7 +45,7 @@ def _serve(zone: str, given: Sequence[tuple[str, str, str]], owner: Connection) 
         for name, rdtype, value in given:
             servers.authorities[0].put(name, rdtype, value)
         (authority,) = servers.authorities
-        owner.send(NameServer(Endpoint(authority.address, servers.port), Endpoint("127.0.0.1", servers.port)))
+        owner.send(Endpoint(authority.address, servers.port))
         owner.recv()
 
 

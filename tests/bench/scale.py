@@ -20,7 +20,7 @@ class Scale:
     claims: int
     """Claims and saves, in each database."""
     checked_domains: int
-    """At least one batch of the verifier."""
+    """At least one batch of the verifier, beside hostile zones."""
     changes: int
     """Changes whose way to a subscriber is timed, in a turn."""
     idle_streams: int

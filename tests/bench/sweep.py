@@ -39,13 +39,13 @@ def run(scale: Scale, databases: Databases) -> Iterator[Figure]:
         with cores.server():
             server = stack.enter_context(name_server.serving(published, zone=loading.ZONE))
         with cores.measured():
-            yield from _on_sqlite(url, server.authority, queries, scale)
+            yield from _on_sqlite(url, server, queries, scale)
     # Two processes and a database have to share what processors there are.
     with (
         _loaded(databases, POSTGRESQL, scale) as url,
         name_server.serving(published, zone=loading.ZONE) as server,
     ):
-        yield _on_postgresql(url, server.authority, scale)
+        yield _on_postgresql(url, server, scale)
 
 
 def _on_sqlite(url: str, server: Endpoint, queries: Sequence[Query], scale: Scale) -> Iterator[Figure]:
