@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         description="Threads that check domains, each hundreds at a time. With 0 this process checks none.",
     )
     verifier_batch: int = Field(
-        default=64, ge=1, le=1000, description="The most domains that are claimed for a check at once."
+        default=128, ge=1, le=1000, description="The most domains that are claimed for a check at once."
     )
     verifier_lease: Duration = Field(
         default=60 * _SECOND,

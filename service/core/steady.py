@@ -35,6 +35,7 @@ def seen(domain: Domain, answers: Mapping[Question, Answers]) -> Steady | None:
     if domain.status is not Status.VERIFIED:
         return None
     found: list[tuple[Record, Answer]] = []
+    is_required, confirmed = False, True
     for record in domain.records:
         if record.purpose is _DMARC:
             told = _policy(domain, record, answers)
@@ -53,12 +54,14 @@ def seen(domain: Domain, answers: Mapping[Question, Answers]) -> Steady | None:
         ):
             return None
         found.append((record, answer))
-    # Of a domain's own DMARC policy it counts, too, who told that there is none.
-    consulted = [answer.question for record, answer in found if record.required]
-    if not consulted:
+        if record.required:
+            is_required = True
+            confirmed = confirmed and told.is_confirmed
+    if not is_required:
         return None
-    consulted.append(dmarc.questions(domain.name)[0])
-    return Steady(found, all(answers[each].is_confirmed for each in consulted))
+    # Of a domain's own DMARC policy it counts, too, who told that there is none.
+    own = answers[dmarc.questions(domain.name)[0]]
+    return Steady(found, confirmed and own.is_confirmed)
 
 
 def _policy(domain: Domain, record: Record, answers: Mapping[Question, Answers]) -> Answers | None:

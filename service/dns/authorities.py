@@ -148,15 +148,15 @@ class Authorities:
 
 def answer_of(question: Question, cut: Cut, server: str, said: reading.Content) -> Answer:
     """Return what a server of a zone said as an answer."""
-    zone = cut.zone if said.zone is None else said.zone
+    outcome, values, zone, alias = said
     return Answer(
         question,
-        said.outcome,
-        said.values,
+        outcome,
+        values,
         server,
-        zone,
-        said.alias,
-        authoritative=said.outcome.is_definite,
+        cut.zone if zone is None else zone,
+        alias,
+        authoritative=outcome.is_definite,
     )
 
 

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 import uvloop
 
@@ -19,7 +19,7 @@ from service.dns.config import DnsConfig, Endpoint, Mode
 from service.dns.datagrams import Datagrams
 from service.dns.delegation import Delegations
 from service.dns.exchange import Exchange
-from service.dns.gathering import Gathering, Heard
+from service.dns.gathering import Entry, Gathering, Heard
 from service.dns.message import NameTooLongError
 from service.dns.recursion import Recursion
 from service.dns.sampling import Sampler
@@ -27,6 +27,9 @@ from service.dns.servers import ServerLimits
 from service.ports import Done, LookUp
 
 _DNS_PORT = 53
+_AT_ONCE: Final = 32
+"""Look-ups that are begun before their first answers are read: what many have under way at a time
+does not fit the caches of a processor."""
 _T = TypeVar("_T")
 
 
@@ -106,7 +109,15 @@ class DnsResolver:
             gathering.fail(self._closed)
             return
         self._gatherings.add(gathering)
-        for entry in gathering.entries():
+        self._begin(look_ups, gathering.entries())
+
+    def _begin(self, look_ups: Sequence[LookUp], entries: Sequence[Entry]) -> None:
+        """Ask the questions of some look-ups, and of the others after what has been heard meanwhile."""
+        if self._closed is not None:
+            return  # they have failed
+        if len(entries) > _AT_ONCE:
+            self._loop.call_soon(self._begin, look_ups, entries[_AT_ONCE:])
+        for entry in entries[:_AT_ONCE]:
             look_up = look_ups[entry.number]
             budget = self._budget(look_up)
             may_sample = not look_up.every_server and self._config.mode is Mode.AUTHORITATIVE

@@ -12,7 +12,7 @@ class VerifierConfig:
 
     threads: int = 1
     """Each has hundreds of checks under way; more of them mostly wait for one another."""
-    batch: int = 64
+    batch: int = 128
     """Domains claimed at once."""
     lease: timedelta = timedelta(seconds=60)
     """How long a claim lasts that is never saved. Longer than any check takes."""

@@ -351,3 +351,23 @@ def test_nobody_waits_for_a_closed_resolver(
         resolver.close()
         with pytest.raises(RuntimeError):
             waiting.result(timeout=5)
+
+
+def test_look_ups_that_were_not_begun_end_with_the_resolver(
+    dns: LoopbackDns, make_resolver: MakeResolver
+) -> None:
+    """Of many that were handed in together each fails once, and nothing is sent for it any more."""
+    resolver = make_resolver(try_timeout=60.0, budget=120.0)
+    ask_every(resolver, "example.com")
+    for server in dns.authorities:
+        server.tamper = silent
+        server.queries.clear()
+    ended: list[tuple[int, Sequence[Answers] | Exception]] = []
+    names = [f"n{number}.example.com" for number in range(200)]
+    resolver.start(
+        [LookUp([Question(name, RecordType.TXT)], every_server=False) for name in names], ended.extend
+    )
+    resolver.close()
+    assert sorted(number for number, _ in ended) == list(range(200))
+    assert all(isinstance(result, RuntimeError) for _, result in ended)
+    assert sum(server.queries.total() for server in dns.authorities) < 200
