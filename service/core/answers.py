@@ -42,7 +42,7 @@ class Outcome(StrEnum):
     DNSSEC_BOGUS = "DNSSEC_BOGUS"
     """Unknown: a validating resolver rejects the zone's signatures (RFC 8914)."""
 
-    # As above.
+    # As that of a record type.
     __hash__ = str.__hash__
 
     @property

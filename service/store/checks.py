@@ -44,7 +44,7 @@ _DUE = (
     .where(checks.c.claim_time <= _now)
     .order_by(checks.c.claim_time)
     .limit(bindparam("limit"))
-    .offset(literal_column("0"))  # or SQLite's would be a parameter
+    .offset(literal_column("0"))  # where SQLite has one in any case: as a parameter, if it is not written out
     .with_for_update(skip_locked=True)
     .cte("due")
 )

@@ -140,7 +140,7 @@ def _lock(
     present = {
         generation: claim.domain
         for generation, lock in locked.items()
-        if (claim := claims.get(generation)) and claim.version == lock.version
+        if (claim := claims.get(generation)) and (claim.lease, claim.version) == lock
     }
     # Nearly all are as they were claimed, and reading a document takes longer than all else here.
     if others := locked.keys() - present.keys():

@@ -139,6 +139,22 @@ def test_a_claim_that_stays_as_it_was_can_change_the_holder(contested: SqlStore,
     assert not contested.get("acme", NAME).sending_enabled
 
 
+def test_a_contest_is_given_the_present_holder(contested: SqlStore, clock: HandClock) -> None:
+    """Not as it was when a check of it began that has lost its lease since, in the same batch."""
+    stale = claim(contested, clock, "acme")
+    clock.advance(seconds=LEASE.total_seconds())
+    later = claim(contested, clock, "acme")
+    contested.save([CheckedMove(later, Rescheduled(clock.now()))])
+    present = contested.get("acme", NAME).checks
+    quiet = CheckedMove(
+        claim(contested, clock, "rival"),
+        Rescheduled(clock.now()),
+        lambda claimant, holder: (Moved(claimant), toggled(holder)),
+    )
+    contested.save([CheckedMove(stale, toggled), quiet])
+    assert contested.get("acme", NAME).checks == present
+
+
 def test_a_lost_name_changes_hands_in_one_save(contested: SqlStore, clock: HandClock) -> None:
     """Both are told, each with its own tenant's next revision, and a third can do nothing about it."""
     look(contested, clock, "rival")
