@@ -101,7 +101,7 @@ class Datagrams:
 
     def withdraw(self, sent: Sent) -> None:
         """Wait no longer for a reply. Harmless where there was one."""
-        if self._sent.get(sent.key) is sent:
+        if self._is_open(sent):
             self._end(sent)
 
     def close(self) -> None:
@@ -169,12 +169,16 @@ class Datagrams:
         self._timer = self._loop.call_later(_TICK, self._tick) if self._ends else None
 
     def _expire(self, sent: Sent) -> None:
-        if self._sent.get(sent.key) is sent:
+        if self._is_open(sent):
             # Where the loop stood still the reply may be there: it looks at its clock before it listens.
             self._receive(sent.port)
-        if self._sent.get(sent.key) is sent:
+        if self._is_open(sent):
             self._end(sent)
             sent.heard(None)
+
+    def _is_open(self, sent: Sent) -> bool:
+        # By identity: its key may be that of a later one by now.
+        return self._sent.get(sent.key) is sent
 
     def _end(self, sent: Sent) -> None:
         del self._sent[sent.key]

@@ -111,9 +111,10 @@ class Delegations:
         """Return the closest zone known to contain `name`."""
         # Not as far up as top-level domains: their servers are spared what a resolver has cached.
         while "." in name:
+            # Most names on the way are no zones, and every question comes by here.
             if name in self._cuts and (cut := self._zone(name)):
                 return cut
-            name = name.partition(".")[2]
+            name = _parent(name)
         return None
 
     def _zone(self, zone: str) -> Cut | None:

@@ -111,7 +111,7 @@ class _Sample:
         except MalformedReplyError:
             return None
         said = reading.read_authority(self.question, reply, self.cut.zone)
-        if not isinstance(said, reading.Content):
+        if not isinstance(said, reading.Content) or not said.outcome.is_definite:
             return None
         answer = answer_of(self.question, self.cut, self.address.said_by, said)
-        return Answers(self.question, (answer,), len(self.cut.servers)) if answer.authoritative else None
+        return Answers(self.question, (answer,), len(self.cut.servers))

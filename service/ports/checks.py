@@ -53,7 +53,7 @@ class CheckQueue(Protocol):
         """
 
     def save(self, checked: Sequence[CheckedMove]) -> Sequence[Domain | None]:
-        """Apply moves to claimed domains, in one transaction, and end the leases.
+        """Apply moves to claimed domains, each with its events in one transaction, and end the leases.
 
         Returns each domain after its move, in the order given; None where the
         domain was deleted or created anew meanwhile, where its lease was lost,

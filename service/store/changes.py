@@ -38,7 +38,7 @@ class Told:
     change: Change
 
 
-def is_quiet(before: Domain, moved: Moved) -> bool:
+def leaves_unchanged(before: Domain, moved: Moved) -> bool:
     """Whether a move leaves all but the schedule as it was."""
     return moved.change is None and _but_checks(moved.domain) == _but_checks(before)
 
@@ -51,7 +51,11 @@ def apply(connection: Connection, now: datetime, moves: Sequence[tuple[Domain, M
     """
     rows.write(
         connection,
-        [moved.domain for before, moved in moves if moved.change is None and not is_quiet(before, moved)],
+        [
+            moved.domain
+            for before, moved in moves
+            if moved.change is None and not leaves_unchanged(before, moved)
+        ],
     )
     told = [Told(before, moved.domain, moved.change) for before, moved in moves if moved.change is not None]
     changed = [event.state for event in tell(connection, now, told)]

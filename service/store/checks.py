@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import (
     BindParameter,
     Connection,
+    Select,
     bindparam,
     case,
     exists,
@@ -27,8 +28,8 @@ from service.core.errors import domain_not_found
 from service.ports import CheckedMove, Claim
 from service.store import changes, contests, rows
 from service.store.contests import Key, Settled
-from service.store.direct import is_listed, listed, written
 from service.store.part import Part
+from service.store.statements import is_listed, listed, run
 from service.store.tables import checks, domains, to_microseconds
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ _DUE = (
     .where(checks.c.claim_time <= _now)
     .order_by(checks.c.claim_time)
     .limit(bindparam("limit"))
-    .offset(literal_column("0"))  # where SQLite has one in any case: as a parameter, if it is not written out
+    .offset(literal_column("0"))  # SQLite has one in any case: see `written`
     .with_for_update(skip_locked=True)
     .cte("due")
 )
@@ -108,8 +109,7 @@ class SqlChecks(Part):
         }
 
         def work(connection: Connection) -> list[Claim]:
-            text = written(_CLAIM_DUE, connection.dialect.name)
-            taken = connection.exec_driver_sql(text, terms).scalars().all()
+            taken = run(connection, _CLAIM_DUE, terms).scalars().all()
             return _claims(connection, taken, holder)
 
         return self._database.write(work)
@@ -147,7 +147,7 @@ class SqlChecks(Part):
             contests.key_of(each.claim): (each.claim, moved.domain)
             for each in checked
             if not each.claim.held_elsewhere
-            and changes.is_quiet(each.claim.domain, moved := each.move(each.claim.domain))
+            and changes.leaves_unchanged(each.claim.domain, moved := each.move(each.claim.domain))
         }
         if not unchanged:
             return {}
@@ -216,15 +216,15 @@ class SqlChecks(Part):
 
 
 @functools.cache
-def _claimed(database: str) -> str:
-    return written(_CLAIMED.where(is_listed(domains.c.generation, database)), database)
+def _claimed(database: str) -> Select[*tuple[Any, ...]]:
+    return _CLAIMED.where(is_listed(domains.c.generation, database))
 
 
 def _claims(connection: Connection, generations: Sequence[str], holder: str) -> list[Claim]:
     if not generations:
         return []
     database = connection.dialect.name
-    found = connection.exec_driver_sql(_claimed(database), {"listed": listed(generations, database)}).all()
+    found = run(connection, _claimed(database), {"listed": listed(generations, database)}).all()
     claims = [_claim(row, holder) for row in found]
     return sorted(claims, key=lambda claim: claim.domain.checks.next_check_time)
 

@@ -4,60 +4,13 @@ Taking a connection from the pool and executing through SQLAlchemy costs many ti
 look-up by key does. Only what is run thousands of times a second comes this way.
 """
 
-import functools
-import json
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    ClauseElement,
-    Column,
-    ColumnElement,
-    Dialect,
-    Engine,
-    Text,
-    bindparam,
-    func,
-    select,
-)
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy import Engine
 
 from service.store.engine import connector
-from service.store.tables import comparable
-
-_DIALECTS: dict[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="named"),
-    "postgresql": psycopg.dialect(),  # type: ignore[no-untyped-call]
-}
-
-
-@functools.cache
-def written(statement: ClauseElement, database: str) -> str:
-    """Return a statement as the driver of a database (`Dialect.name`) takes it.
-
-    Its parameters have the names that they have in the statement.
-    """
-    return str(statement.compile(dialect=_DIALECTS[database]))
-
-
-def is_listed(column: Column[Any], database: str) -> ColumnElement[bool]:
-    """Return that a column is one of the parameter `listed`, which `listed` makes.
-
-    The statement's text is then the same for any number of them, so that a
-    driver prepares it once.
-    """
-    if database == "postgresql":
-        return column == func.any(bindparam("listed", type_=ARRAY(Text)))
-    return column.in_(select(func.json_each(bindparam("listed")).table_valued("value").c.value))
-
-
-def listed(values: Collection[str], database: str) -> object:
-    """Return the parameter of a statement with `is_listed`."""
-    wanted = list(map(comparable, values))
-    return wanted if database == "postgresql" else json.dumps(wanted)
 
 
 class DirectConnection:

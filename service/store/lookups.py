@@ -11,7 +11,8 @@ from sqlalchemy import Engine, bindparam, select
 from service.core.domain import Domain
 from service.ports import LogBounds
 from service.store import errors, rows
-from service.store.direct import DirectConnection, is_listed, listed, written
+from service.store.direct import DirectConnection
+from service.store.statements import is_listed, listed, written
 from service.store.tables import comparable, domains, tenants
 
 _log = structlog.get_logger(__name__)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     bindparam,
     case,
     insert,
+    literal_column,
     null,
     select,
     type_coerce,
@@ -20,8 +21,8 @@ from sqlalchemy import (
 from service.core.domain import CheckState, Domain
 from service.core.errors import domain_not_found
 from service.ports import Claim
-from service.store.direct import written
 from service.store.document import dump_domain, load_domain
+from service.store.statements import run
 from service.store.tables import (
     Moment,
     checks,
@@ -85,7 +86,7 @@ _SCHEDULE: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for co
 _OF_DOMAIN = update(checks).where(checks.c.generation == bindparam("key"))
 _RESCHEDULE = _OF_DOMAIN.values(
     **_SCHEDULE,
-    version=checks.c.version + 1,
+    version=checks.c.version + literal_column("1"),
     claim_time=case((checks.c.lease.is_(None), bindparam("new_next_check_time")), else_=checks.c.claim_time),
 )
 _END_LEASE = _OF_DOMAIN.values(**_SCHEDULE, claim_time=bindparam("new_next_check_time"), lease=null())
@@ -183,13 +184,13 @@ def write(connection: Connection, changed: Sequence[Domain]) -> None:
 
 def reschedule(connection: Connection, domain: Domain) -> None:
     """Write the schedule of a domain; a lease that it is under goes on."""
-    connection.execute(_RESCHEDULE, _schedule(domain))
+    run(connection, _RESCHEDULE, _schedule(domain.generation, domain.checks))
 
 
 def end_leases(connection: Connection, checked: Sequence[Domain]) -> None:
     """Write the schedules of domains and end their leases."""
     if checked:
-        connection.execute(_END_LEASE, [_schedule(domain) for domain in checked])
+        run(connection, _END_LEASE, [_schedule(domain.generation, domain.checks) for domain in checked])
 
 
 def end_leases_of_unchanged(connection: Connection, ended: Collection[tuple[Claim, CheckState]]) -> bool:
@@ -197,27 +198,13 @@ def end_leases_of_unchanged(connection: Connection, ended: Collection[tuple[Clai
 
     Returns whether they are; where not, the transaction is to be undone.
     """
-    # Many rows a second: SQLAlchemy would take longer for the parameters than the database for the rest.
-    text = written(_END_UNCHANGED, connection.dialect.name)
-    rows = [_end(claim, schedule) for claim, schedule in ended]
+    rows = [
+        {"of_lease": claim.lease, "of_version": claim.version, **_schedule(claim.domain.generation, schedule)}
+        for claim, schedule in ended
+    ]
     # In the order in which everybody locks.
     rows.sort(key=itemgetter("key"))
-    return connection.exec_driver_sql(text, rows).rowcount == len(rows)
-
-
-def _end(claim: Claim, schedule: CheckState) -> dict[str, Any]:
-    return {
-        "key": claim.domain.generation,
-        "of_lease": claim.lease,
-        "of_version": claim.version,
-        "new_next_check_time": to_microseconds(schedule.next_check_time),
-        "new_last_check_time": schedule.last_check_time and to_microseconds(schedule.last_check_time),
-        "new_fast_since": to_microseconds(schedule.fast_since),
-        "new_gap": schedule.gap,
-        "new_unknown_checks": schedule.unknown_checks,
-        "new_failing_since": schedule.failing_since and to_microseconds(schedule.failing_since),
-        "new_failed_checks": schedule.failed_checks,
-    }
+    return run(connection, _END_UNCHANGED, rows).rowcount == len(rows)
 
 
 def _columns(domain: Domain) -> dict[str, Any]:
@@ -231,6 +218,14 @@ def _columns(domain: Domain) -> dict[str, Any]:
     }
 
 
-def _schedule(domain: Domain) -> dict[str, Any]:
-    new = {f"new_{column.name}": getattr(domain.checks, column.name) for column in _CHECK_COLUMNS}
-    return {"key": domain.generation, **new}
+def _schedule(generation: str, schedule: CheckState) -> dict[str, Any]:
+    return {
+        "key": generation,
+        "new_next_check_time": to_microseconds(schedule.next_check_time),
+        "new_last_check_time": schedule.last_check_time and to_microseconds(schedule.last_check_time),
+        "new_fast_since": to_microseconds(schedule.fast_since),
+        "new_gap": schedule.gap,
+        "new_unknown_checks": schedule.unknown_checks,
+        "new_failing_since": schedule.failing_since and to_microseconds(schedule.failing_since),
+        "new_failed_checks": schedule.failed_checks,
+    }

@@ -1,7 +1,7 @@
 """The pool of threads that check domains when they are due.
 
 Each thread claims a batch under a lease, asks all its questions at once, judges
-the answers by the rules of `core`, and saves what is finished in one transaction.
+the answers by the rules of `core`, and saves together what is finished.
 """
 
 import threading

@@ -12,7 +12,7 @@ _log = structlog.get_logger(__name__)
 
 
 def save(queue: ports.CheckQueue, checked: Sequence[ports.CheckedMove]) -> Sequence[Domain | None]:
-    """Save moves in one transaction; see `CheckQueue.save`."""
+    """Save moves together; see `CheckQueue.save`."""
     if not checked:
         return ()
     saved = queue.save(checked)

@@ -14,12 +14,11 @@ from service.dns import Endpoint
 from tests.support.authority import LoopbackDns
 from tests.support.knot import Knot
 
-ZONE = "bench.example"
 _KNOT = "127.0.0.4"
 
 
 @contextmanager
-def serving(published: Sequence[Record], zone: str = ZONE) -> Iterator[Endpoint]:
+def serving(published: Sequence[Record], zone: str) -> Iterator[Endpoint]:
     """Serve a zone with these records: by Knot where there is one, by our own otherwise."""
     # Several domains have their DMARC record at one name.
     values = {(record.name, record.type): _value(record) for record in published}

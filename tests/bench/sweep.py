@@ -37,13 +37,13 @@ def run(scale: Scale, databases: Databases) -> Iterator[Figure]:
     queries = [(record.name, record.type.value) for record in published]
     with _loaded(databases, SQLITE, scale) as url, ExitStack() as stack:
         with cores.server():
-            server = stack.enter_context(name_server.serving(published, zone=loading.ZONE))
+            server = stack.enter_context(name_server.serving(published, loading.ZONE))
         with cores.measured():
             yield from _on_sqlite(url, server, queries, scale)
     # Two processes and a database have to share what processors there are.
     with (
         _loaded(databases, POSTGRESQL, scale) as url,
-        name_server.serving(published, zone=loading.ZONE) as server,
+        name_server.serving(published, loading.ZONE) as server,
     ):
         yield _on_postgresql(url, server, scale)
 
