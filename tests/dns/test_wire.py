@@ -78,6 +78,20 @@ def test_names_that_take_long_are_not_read() -> None:
         wire.parse_reply(header + QUERY.question + text + addresses)
 
 
+@pytest.mark.parametrize("count", [512, 513])
+def test_no_more_records_are_read_than_anybody_needs(count: int) -> None:
+    """However plain they are: each takes its time."""
+    records = b"".join(
+        b"\xc0\x0c" + struct.pack("!HHIHI", 1, 1, 60, 4, 0xC0000200 + number) for number in range(count)
+    )
+    message = QUERY.wire[:2] + b"\x84\0" + struct.pack("!4H", 1, count, 0, 0) + QUERY.question + records
+    if count == 512:
+        assert len(wire.parse_reply(message).answer) == count
+    else:
+        with pytest.raises(MalformedReplyError):
+            wire.parse_reply(message)
+
+
 def test_messages_that_only_the_library_reads_cost_more() -> None:
     """So that nobody spends seconds of ours with a look-up's worth of octets."""
     budget = Budget(0.0, 10_000)
