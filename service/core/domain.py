@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from service.core.health import Health, HealthReport
 from service.core.records import DmarcPolicy, Record
 
 
@@ -26,15 +27,6 @@ class StatusReason(StrEnum):
     PROVIDER_REVOKED = "PROVIDER_REVOKED"
     VERIFICATION_RESTARTED = "VERIFICATION_RESTARTED"
     OWNERSHIP_LOST = "OWNERSHIP_LOST"
-
-
-class Health(StrEnum):
-    """How well the domain's mail is received."""
-
-    UNSPECIFIED = "UNSPECIFIED"
-    HEALTHY = "HEALTHY"
-    WARNING = "WARNING"
-    CRITICAL = "CRITICAL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +78,9 @@ class Domain:
     status_time: datetime
     """When `status` last changed."""
     health: Health = Health.UNSPECIFIED
+    """UNSPECIFIED until it was first VERIFIED."""
+    health_report: HealthReport | None = None
+    """The figures behind it. None until they were first assessed."""
     sending_enabled: bool = True
     disable_reason: str = ""
     records: tuple[Record, ...]
@@ -104,7 +99,8 @@ class Domain:
 
     def __hash__(self) -> int:
         """Return what tells most states of most domains apart: all of one would take too long."""
-        return hash((self.tenant, self.name, self.revision, self.checks.next_check_time))
+        counts = None if self.health_report is None else self.health_report.counts
+        return hash((self.tenant, self.name, self.revision, self.checks.next_check_time, counts))
 
     def scheduled(self, checks: CheckState) -> "Domain":
         """Return the domain with another schedule.

@@ -23,16 +23,18 @@ from service.core.domain import (
     CheckState,
     Domain,
     EventType,
-    Health,
     Moved,
     Status,
     StatusReason,
 )
+from service.core.health import Health, HealthReport
 from service.core.records import DmarcPolicy
 from service.core.verdict import Outcome, Verdict
 
 VERIFIER = "verifier"
 PROVIDER = "provider"
+HEALTH = "health"
+"""Whose work the events of assessments are."""
 
 _ABOUT_RECORDS = {EventType.RECORDS_BROKEN, EventType.RECORDS_RESTORED, EventType.RECORDS_CHANGED}
 
@@ -352,3 +354,14 @@ def enabled(domain: Domain, *, reason: str, actor: str) -> Moved:
         return Moved(domain)
     resumed = replace(domain, sending_enabled=True, disable_reason="")
     return Moved(resumed, Change(EventType.SENDING_ENABLED, reason, actor))
+
+
+def assessed(domain: Domain, report: HealthReport) -> Moved:
+    """Return a domain that was once VERIFIED with a new assessment of its health."""
+    before = domain.health_report
+    after = replace(domain, health=report.health, health_report=report)
+    if report.health is domain.health:
+        return Moved(after)
+    # Of one that is well again: what had stood against it.
+    reason = report.reason or (before.reason if before else None)
+    return Moved(after, Change(EventType.HEALTH_CHANGED, reason or "", actor=HEALTH))

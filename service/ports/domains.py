@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.core.domain import Domain, Health, Move, Status
+from service.core.domain import Domain, Move, Status
+from service.core.health import Health
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from kraiter.domains.v1 import domain_service_pb2 as service_pb
 
 from service.core.advice import AdviceCode
 from service.core.answers import RecordType
-from service.core.domain import EventType, Health, Status, StatusReason
+from service.core.domain import EventType, Status, StatusReason
 from service.core.exports import Format
+from service.core.health import Health
 from service.core.records import DmarcPolicy, Problem, Purpose, RecordState
 from service.usecases.watch_status import Start
 

@@ -12,9 +12,10 @@ from google.protobuf import duration_pb2
 from kraiter.domains.v1 import domain_service_pb2 as pb
 from kraiter.domains.v1.domain_pb2 import Domain
 
-from service.core.domain import EventType, Health, Status
+from service.core.domain import EventType, Status
 from service.core.errors import Violation
 from service.core.exports import Format
+from service.core.health import Health
 from service.core.records import DmarcPolicy
 from service.rpc import enums
 from service.usecases.create_domain import NewDomain

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from service import ports
 from service.core import names
-from service.core.domain import Domain, Event, Health, Status
+from service.core.domain import Domain, Event, Status
 from service.core.errors import ServiceError, Violation, domain_not_found, invalid_field, invalid_fields
+from service.core.health import Health
 from service.core.keys import Scope
 from service.core.tokens import TokenSealer
 from service.usecases import limits

@@ -8,7 +8,8 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from kraiter.domains.v1 import domain_pb2 as pb
 from kraiter.domains.v1 import domain_service_pb2 as service_pb
 
-from service.core.domain import Event, EventType, Health, Status
+from service.core.domain import Event, EventType, Status
+from service.core.health import Health
 from service.core.records import Finding, Problem, RecordState
 from service.rpc import enums, responses
 from service.rpc.watch_codec import WatchCodec

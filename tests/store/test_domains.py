@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.core.domain import EventType, Health, Moved, Status
+from service.core.domain import EventType, Moved, Status
 from service.core.errors import Reason, ServiceError
+from service.core.health import Health
 from service.core.records import Finding, Problem, RecordState
 from service.ports import CreateRequest, DomainFilter
 from service.store.document import dump_state, load_state

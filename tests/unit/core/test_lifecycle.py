@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core import lifecycle, schedule
-from service.core.domain import Domain, EventType, Health, Moved, Status, StatusReason
+from service.core.domain import Domain, EventType, Moved, Status, StatusReason
+from service.core.health import Health
 from service.core.lifecycle import Check, Policy
 from service.core.records import Finding, Problem, Record, RecordState
 from service.core.verdict import Outcome, Verdict

@@ -1,0 +1,70 @@
+"""Whether a domain may send now."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from service.core.domain import Domain, Status
+from service.core.health import Health
+from service.core.tenants import OnCritical, TenantPolicy
+
+
+class Decision(StrEnum):
+    """What a sender has to do."""
+
+    ALLOW = "ALLOW"
+    THROTTLE = "THROTTLE"
+    HOLD = "HOLD"
+    REJECT = "REJECT"
+
+
+class DecisionReason(StrEnum):
+    """Why."""
+
+    DOMAIN_DISABLED = "DOMAIN_DISABLED"
+    HEALTH_CRITICAL = "HEALTH_CRITICAL"
+    NOT_VERIFIED = "NOT_VERIFIED"
+    VERIFICATION_FAILED = "VERIFICATION_FAILED"
+    DOMAIN_NOT_FOUND = "DOMAIN_NOT_FOUND"
+
+
+class Ruling(NamedTuple):
+    """A decision with its reason."""
+
+    decision: Decision
+    reason: DecisionReason | None = None
+    """None where nothing stands against sending."""
+    messages_per_hour: int = 0
+    """With THROTTLE: the most messages to send in an hour."""
+
+
+_DISABLED = Ruling(Decision.HOLD, DecisionReason.DOMAIN_DISABLED)
+_SUSPENDED = Ruling(Decision.HOLD, DecisionReason.HEALTH_CRITICAL)
+_NOT_FOUND = Ruling(Decision.REJECT, DecisionReason.DOMAIN_NOT_FOUND)
+_OF_STATUS = {
+    Status.VERIFIED: Ruling(Decision.ALLOW),
+    Status.PENDING: Ruling(Decision.REJECT, DecisionReason.NOT_VERIFIED),
+    Status.FAILED: Ruling(Decision.REJECT, DecisionReason.VERIFICATION_FAILED),
+}
+
+
+def decide(domain: Domain | None, policy: TenantPolicy) -> Ruling:
+    """Return whether a domain may send; None is one that the tenant does not have.
+
+    A disabled domain is on hold whatever its status: what its owner has paused is not lost.
+    """
+    match domain:
+        case None:
+            return _NOT_FOUND
+        case Domain(sending_enabled=False):
+            return _DISABLED
+        case Domain(status=Status.VERIFIED, health=Health.CRITICAL):
+            if policy.on_critical is OnCritical.SUSPEND:
+                return _SUSPENDED
+            return Ruling(Decision.THROTTLE, DecisionReason.HEALTH_CRITICAL, policy.messages_per_hour)
+        case _:
+            return _OF_STATUS[domain.status]
+
+
+def is_on_hold(domain: Domain, policy: TenantPolicy) -> bool:
+    """Whether what a domain was to send is kept until later."""
+    return decide(domain, policy).decision is Decision.HOLD
