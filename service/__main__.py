@@ -1,8 +1,10 @@
 """The command line: `python -m service COMMAND`."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 from rich.console import Console
@@ -11,14 +13,18 @@ from rich.table import Table
 from service import app, logs, settings
 from service.clock import SystemClock
 from service.core.errors import ServiceError
+from service.core.health import Thresholds
 from service.core.keys import Key, Scope
-from service.setting_kinds import parse_duration
+from service.core.tenants import OnCritical, TenantPolicy
+from service.setting_kinds import format_rate, parse_duration, parse_rate
 from service.settings import Settings, SettingsError
 from service.store import sql as store
 from service.usecases.manage_keys import ManageKeys
+from service.usecases.manage_tenants import ManageTenants, PolicyChanges
 
 _UNBOUNDED = 100_000
 """Columns of what is no terminal."""
+_DEFAULT_POLICY = TenantPolicy()
 
 cli = typer.Typer(
     help="The sending-domains service. Its settings are read from KRAITER_... variables.",
@@ -26,7 +32,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 keys_cli = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
-tenants_cli = typer.Typer(help="Create and list tenants.", no_args_is_help=True)
+tenants_cli = typer.Typer(help="Create and list tenants, and set their policies.", no_args_is_help=True)
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(tenants_cli, name="tenants")
 
@@ -70,8 +76,8 @@ def run_demo() -> None:
 @tenants_cli.command("create")
 def create_tenant(tenant: str) -> None:
     """Create a tenant."""
-    with app.opened_store(_settings()) as opened:
-        if not ManageKeys(opened, SystemClock()).create_tenant(tenant):
+    with _tenants() as manage:
+        if not manage.create(tenant):
             raise typer.BadParameter(f"there is a tenant {tenant} already")
     typer.echo(f"created tenant {tenant}")
 
@@ -79,9 +85,54 @@ def create_tenant(tenant: str) -> None:
 @tenants_cli.command("list")
 def list_tenants() -> None:
     """List all tenants."""
-    with app.opened_store(_settings()) as opened:
-        for tenant in ManageKeys(opened, SystemClock()).tenants():
+    with _tenants() as manage:
+        for tenant in manage.list():
             typer.echo(tenant)
+
+
+@tenants_cli.command("show")
+def show_policy(tenant: str) -> None:
+    """Show how a tenant's domains are judged and held, and what of that is its own."""
+    with _tenants() as manage:
+        _print_policy(manage.policy(tenant), manage.defaults)
+
+
+@tenants_cli.command("set")
+def set_policy(
+    tenant: str,
+    *,
+    bounce_warning: Annotated[
+        str | None, typer.Option(metavar="RATE", help="The rate of hard bounces of WARNING, such as 4%.")
+    ] = None,
+    bounce_critical: Annotated[
+        str | None, typer.Option(metavar="RATE", help="The rate of hard bounces of CRITICAL.")
+    ] = None,
+    complaint_warning: Annotated[
+        str | None, typer.Option(metavar="RATE", help="The rate of complaints of WARNING, such as 0.1%.")
+    ] = None,
+    complaint_critical: Annotated[
+        str | None, typer.Option(metavar="RATE", help="The rate of complaints of CRITICAL.")
+    ] = None,
+    on_critical: Annotated[
+        Literal["throttle", "suspend", "default"] | None,
+        typer.Option(help="What becomes of the sending of a CRITICAL domain."),
+    ] = None,
+    messages_per_hour: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="What a throttled domain may send in an hour.")
+    ] = None,
+) -> None:
+    """Set how a tenant's domains are judged and held. The value `default` takes its own away."""
+    given = {
+        "bounce_warning": bounce_warning,
+        "bounce_critical": bounce_critical,
+        "complaint_warning": complaint_warning,
+        "complaint_critical": complaint_critical,
+        "on_critical": on_critical,
+        "messages_per_hour": messages_per_hour,
+    }
+    changes = {field: _policy_value(field, text) for field, text in given.items() if text is not None}
+    with _tenants() as manage:
+        _print_policy(manage.set(tenant, cast("PolicyChanges", changes)), manage.defaults)
 
 
 @keys_cli.command("create")
@@ -117,8 +168,7 @@ def list_keys(
         table.add_column(heading, overflow="fold", no_wrap=heading == "id")
     for key in found:
         table.add_row(*_row(key))
-    # Into a pipe goes one line for each key, whatever its length.
-    Console(width=None if sys.stdout.isatty() else _UNBOUNDED).print(table)
+    _print(table)
 
 
 @keys_cli.command("revoke")
@@ -153,6 +203,53 @@ def _lifetime(text: str | None) -> timedelta | None:
         return parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text} is no duration such as 12h or 90d") from error
+
+
+@contextmanager
+def _tenants() -> Iterator[ManageTenants]:
+    chosen = _settings()
+    with app.opened_store(chosen) as opened:
+        yield ManageTenants(opened, opened, SystemClock(), app.health_policy(chosen).thresholds)
+
+
+def _policy_value(field: str, text: str) -> object:
+    if text == "default":
+        return getattr(_DEFAULT_POLICY, field)
+    parse: Callable[[str], float]
+    match field:
+        case "on_critical":
+            return OnCritical(text)
+        case "messages_per_hour":
+            parse, kind = int, "whole number"
+        case _:
+            parse, kind = parse_rate, "rate such as 5% or 0.1%"
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text} is no {kind}", param_hint=f"--{_option(field)}") from error
+
+
+def _print_policy(policy: TenantPolicy, defaults: Thresholds) -> None:
+    values = {
+        f"{rate}_{level}": format_rate(begins)
+        for rate, threshold in policy.thresholds(defaults)._asdict().items()
+        for level, begins in threshold._asdict().items()
+    }
+    values |= {"on_critical": policy.on_critical, "messages_per_hour": str(policy.messages_per_hour)}
+    table = Table("policy", "value", "whose", box=None)
+    for field, value in values.items():
+        is_own = getattr(policy, field) != getattr(_DEFAULT_POLICY, field)
+        table.add_row(_option(field), value, "own" if is_own else "default")
+    _print(table)
+
+
+def _option(field: str) -> str:
+    return field.replace("_", "-")
+
+
+def _print(table: Table) -> None:
+    # Into a pipe goes one line for each row, whatever its length.
+    Console(width=None if sys.stdout.isatty() else _UNBOUNDED).print(table)
 
 
 def _row(key: Key) -> tuple[str, ...]:

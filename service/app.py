@@ -5,13 +5,17 @@ import gc
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import structlog
 import uvloop
 
+from service import ports
+from service.assessor import HealthAssessor
 from service.bootstrap import ensure_first_key
 from service.clock import SystemClock
 from service.core import lifecycle, schedule
+from service.core.health import HealthPolicy, Threshold, Thresholds
 from service.core.tokens import TokenSealer
 from service.dns.config import DnsConfig, Mode
 from service.dns.config import Endpoint as Nameserver
@@ -19,29 +23,39 @@ from service.dns.resolver import DnsResolver
 from service.mail.local import LocalMailProvider
 from service.removal import IdentityRemover
 from service.rpc import RpcConfig, RpcServer, WatchCodec
+from service.sending_memory import SendingMemory
 from service.settings import Settings, SettingsError
 from service.store import sql as store
 from service.store.sql import SqlStore
 from service.upkeep import Upkeep
 from service.usecases import (
+    CheckSending,
     CreateDomain,
     DeleteDomain,
+    DeleteDomainUse,
     DisableDomain,
     EnableDomain,
     ExportDnsRecords,
     GetDomain,
     ListDomains,
+    ListDomainUses,
     ListStatusEvents,
+    PutDomainUse,
+    ReportDeliveries,
     UpdateDomain,
     UseCases,
     VerifyDomain,
     WatchStatus,
 )
+from service.usecases.domain_uses import Holds
 from service.usecases.manage_keys import ManageKeys
 from service.verifier import Verifier, VerifierConfig
 from service.watch import Hub, HubConfig
 
 _log = structlog.get_logger(__name__)
+
+_BATCH_MARGIN = timedelta(days=1)
+"""What a batch of deliveries is remembered for longer than its counts: it can be repeated until then."""
 
 
 def run(settings: Settings) -> None:
@@ -117,7 +131,64 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         intervals=policy.intervals,
         config=_hub_config(settings),
     )
-    usecases = UseCases(
+    memory = SendingMemory(store=opened, log=opened, policies=opened)
+    usecases = make_usecases(settings, opened, verifier=verifier, provider=provider, memory=memory)
+    server = RpcServer(
+        usecases=usecases, hub=hub, keys=opened, clock=clock, ping=opened.ping, config=_rpc_config(settings)
+    )
+    workers = (
+        memory,
+        HealthAssessor(
+            store=opened,
+            clock=clock,
+            policy=health_policy(settings),
+        ),
+        Upkeep(
+            log=opened,
+            uses=opened,
+            deliveries=opened,
+            clock=clock,
+            retention=settings.event_retention,
+            batch_memory=settings.health_window + _BATCH_MARGIN,
+        ),
+        IdentityRemover(identities=opened, provider=provider, clock=clock, lease=settings.identity_lease),
+    )
+    stopped = _stop_signal()
+
+    await hub.start()
+    verifier.start()
+    for worker in workers:
+        worker.start()
+    try:
+        port = await server.start()
+        _announce(settings, port)
+        _spare_collector()
+        await stopped.wait()
+        _log.info("server_stopping")
+    finally:
+        await server.stop(settings.shutdown_grace.total_seconds())
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, verifier.stop)
+        for worker in workers:
+            await loop.run_in_executor(None, worker.end)
+        resolver.close()
+    _log.info("server_stopped")
+
+
+def make_usecases(
+    settings: Settings,
+    opened: SqlStore,
+    *,
+    verifier: Verifier,
+    provider: ports.MailProvider,
+    memory: SendingMemory,
+) -> UseCases:
+    """Return everything that the service can be asked to do, over one store."""
+    clock = SystemClock()
+    policy = verification_policy(settings)
+    tokens = TokenSealer(epoch=opened.identity.epoch, secret=opened.identity.secret)
+    holds = Holds(opened, opened)
+    return UseCases(
         create_domain=CreateDomain(
             store=opened,
             identities=opened,
@@ -130,42 +201,20 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         ),
         get_domain=GetDomain(opened),
         list_domains=ListDomains(opened, tokens),
-        delete_domain=DeleteDomain(opened),
+        delete_domain=DeleteDomain(opened, memory),
         verify_domain=VerifyDomain(opened, opened, verifier, clock, policy),
-        enable_domain=EnableDomain(opened),
-        disable_domain=DisableDomain(opened),
+        enable_domain=EnableDomain(opened, memory),
+        disable_domain=DisableDomain(opened, memory),
         update_domain=UpdateDomain(opened, provider, clock, policy),
         watch_status=WatchStatus(opened, opened, clock, tokens, policy.intervals, settings.watch_heartbeat),
         list_status_events=ListStatusEvents(opened, tokens),
         export_dns_records=ExportDnsRecords(opened),
+        check_sending=CheckSending(memory),
+        put_domain_use=PutDomainUse(opened, holds, clock),
+        delete_domain_use=DeleteDomainUse(opened),
+        list_domain_uses=ListDomainUses(opened, holds, clock, tokens),
+        report_deliveries=ReportDeliveries(opened, clock, settings.health_window),
     )
-    server = RpcServer(
-        usecases=usecases, hub=hub, keys=opened, clock=clock, ping=opened.ping, config=_rpc_config(settings)
-    )
-    upkeep = Upkeep(log=opened, clock=clock, retention=settings.event_retention)
-    removal = IdentityRemover(
-        identities=opened, provider=provider, clock=clock, lease=settings.identity_lease
-    )
-    stopped = _stop_signal()
-
-    await hub.start()
-    verifier.start()
-    upkeep.start()
-    removal.start()
-    try:
-        port = await server.start()
-        _announce(settings, port)
-        _spare_collector()
-        await stopped.wait()
-        _log.info("server_stopping")
-    finally:
-        await server.stop(settings.shutdown_grace.total_seconds())
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, verifier.stop)
-        await loop.run_in_executor(None, upkeep.end)
-        await loop.run_in_executor(None, removal.end)
-        resolver.close()
-    _log.info("server_stopped")
 
 
 def _spare_collector() -> None:
@@ -196,6 +245,17 @@ def verification_policy(settings: Settings) -> lifecycle.Policy:
             failed=settings.check_failed_interval,
             failed_age=settings.check_failed_age,
             failed_old=settings.check_failed_old_interval,
+        ),
+    )
+
+
+def health_policy(settings: Settings) -> HealthPolicy:
+    """Return the rules of health that the settings make, for tenants without rules of their own."""
+    return HealthPolicy(
+        window=settings.health_window,
+        thresholds=Thresholds(
+            Threshold(settings.bounce_warning, settings.bounce_critical),
+            Threshold(settings.complaint_warning, settings.complaint_critical),
         ),
     )
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import structlog
 
-from service.core.keys import Scope
-from service.usecases.manage_keys import DEFAULT_TENANT, ManageKeys
+from service.core import keys
+from service.usecases.manage_keys import ManageKeys
+from service.usecases.manage_tenants import DEFAULT_TENANT
 
 _log = structlog.get_logger(__name__)
 
@@ -23,8 +24,8 @@ def ensure_first_key(manage: ManageKeys, *, given: str | None, key_file: Path | 
         return None
     if key_file is None or manage.list():
         return None
-    manage.create_tenant(DEFAULT_TENANT)
-    text = manage.create(DEFAULT_TENANT, scopes=list(Scope), note="made at the first start")
+    text = keys.join(*keys.generate())
+    manage.adopt(text, DEFAULT_TENANT)
     key_file.parent.mkdir(parents=True, exist_ok=True)
     # Never there with other rights, not even for a moment.
     key_file.unlink(missing_ok=True)

@@ -45,13 +45,17 @@ class EventWriter:
 
     def take(self, level: str, event: EventDict) -> None:
         """Take an event of values that do not change. Blocks only where the stream does not keep up."""
-        if _LEVELS[level] < self._least:
+        if not self.takes(_LEVELS[level]):
             return
         self._waiting.append((level, event))
         if not self._has_some.is_set():
             self._has_some.set()
         if len(self._waiting) > _MOST_WAITING:
             self.write_out()
+
+    def takes(self, level: int) -> bool:
+        """Whether events of a level are written, numbered as in `logging`."""
+        return level >= self._least
 
     def write_out(self) -> None:
         """Write all that was taken, and return when that is done."""
@@ -102,6 +106,11 @@ class _Logger(structlog.BoundLoggerBase):
 
     def exception(self, event: str, **fields: Any) -> None:
         self._note("error", event, {"exc_info": sys.exc_info(), **fields})
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether events of a level are written, numbered as in `logging`."""
+        writer: EventWriter = self._logger
+        return writer.takes(level)
 
     def _note(self, level: str, event: str, fields: EventDict) -> None:
         bound = structlog.contextvars.get_contextvars()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -20,6 +21,7 @@ _UNITS = {
     "d": timedelta(days=1),
 }
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
+_RATE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)(%?)", re.ASCII)
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?", re.ASCII)
 _DNS_PORT = 53
 _HIGHEST_PORT = 65_535
@@ -66,6 +68,25 @@ def format_duration(duration: timedelta) -> str:
         if duration and duration % _UNITS[unit] == timedelta(0):
             return f"{duration // _UNITS[unit]}{unit}"
     return f"{duration // _UNITS['ms']}ms"
+
+
+def parse_rate(text: str) -> float:
+    """Return the rate written as a percentage, `5%` or `0.1%`, or as a fraction, `0.05`: 1 is all.
+
+    Raises:
+        ValueError: it is not written like that.
+
+    """
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    # In decimals: 0.7 / 100 is not 0.007.
+    return float(Decimal(match[1]) / (100 if match[2] else 1))
+
+
+def format_rate(rate: float) -> str:
+    """Return a rate as it is written in a setting, as a percentage: 5%, 0.1%."""
+    return f"{(Decimal(repr(rate)) * 100).normalize():f}%"
 
 
 def parse_endpoint(text: str) -> Endpoint:
@@ -122,6 +143,12 @@ def _require_key(text: SecretStr) -> SecretStr:
 
 
 Duration = Annotated[timedelta, _written(parse_duration)]
+Rate = Annotated[
+    float,
+    _written(parse_rate),
+    Field(gt=0, le=1),
+    Allowed("a rate above 0% and at most 100%, such as 5%, 0.1% or 0.05"),
+]
 Address = Annotated[
     Endpoint, _written(parse_endpoint), NoDecode, Allowed("HOST:PORT, such as 127.0.0.1:50051 or [::1]:50051")
 ]

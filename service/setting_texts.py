@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from service.setting_kinds import Allowed, format_duration
+from service.setting_kinds import Allowed, format_duration, format_rate
 
 PREFIX = "KRAITER_"
 """How the name of every variable begins."""
@@ -39,6 +39,19 @@ def complaint(name: str, field: FieldInfo, written: str) -> str:
     # Escaped and cut: the line must stay one line, whatever was written.
     shown = "(not shown)" if secret else ascii(written)[1:-1][:_LONGEST_SHOWN]
     return f"{variable(name)}={shown}: must be {allowed(field)}"
+
+
+def written(value: object) -> str:
+    """Return a value, not a secret one, as it is written in its variable."""
+    match value:
+        case bool(flag):
+            return str(flag).lower()
+        case float(rate):
+            return format_rate(rate)
+        case timedelta() as duration:
+            return format_duration(duration)
+        case other:
+            return str(other)
 
 
 def allowed(field: FieldInfo) -> str:
@@ -74,11 +87,7 @@ def _default(field: FieldInfo) -> str:
     match field.default:
         case None | ():
             return ""
-        case bool(flag):
-            return f"`{str(flag).lower()}`"
-        case timedelta() as duration:
-            return f"`{format_duration(duration)}`"
         case SecretStr() as secret:
             return f"`{secret.get_secret_value()}`"
         case other:
-            return f"`{other}`"
+            return f"`{written(other)}`"

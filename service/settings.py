@@ -19,8 +19,8 @@ from service.setting_kinds import (
     Duration,
     Endpoint,
     Nameservers,
+    Rate,
     Region,
-    format_duration,
 )
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -174,6 +174,26 @@ class Settings(BaseSettings):
         default=3, ge=1, le=100, description="How many definite failures in a row that takes at least."
     )
 
+    health_window: Duration = Field(
+        default=7 * _DAY,
+        ge=_HOUR,
+        le=90 * _DAY,
+        description="How far back deliveries, bounces and complaints count, in whole hours.",
+    )
+    bounce_warning: Rate = Field(
+        default=0.05,
+        description="The rate of hard bounces at which health becomes WARNING; a tenant may have its own.",
+    )
+    bounce_critical: Rate = Field(
+        default=0.1, description="The rate of hard bounces at which health becomes CRITICAL."
+    )
+    complaint_warning: Rate = Field(
+        default=0.001, description="The rate of complaints at which health becomes WARNING."
+    )
+    complaint_critical: Rate = Field(
+        default=0.005, description="The rate of complaints at which health becomes CRITICAL."
+    )
+
     check_first_delay: Duration = Field(
         default=5 * _SECOND, ge=0 * _SECOND, le=_HOUR, description="From creation to the first check."
     )
@@ -289,6 +309,8 @@ _NOT_ABOVE = (
     ("dns_timeout", "dns_budget"),
     ("dns_budget", "verifier_lease"),
     ("check_pending_interval", "check_pending_max_interval"),
+    ("bounce_warning", "bounce_critical"),
+    ("complaint_warning", "complaint_critical"),
 )
 """Settings of which the first must not be above the second: alone each may be well."""
 
@@ -352,6 +374,6 @@ def _conflicts(settings: Settings) -> Iterator[str]:
         low, high = getattr(settings, lesser), getattr(settings, greater)
         if low > high:
             yield (
-                f"{setting_texts.variable(lesser)}={format_duration(low)}: must not be above "
-                f"{setting_texts.variable(greater)}={format_duration(high)}"
+                f"{setting_texts.variable(lesser)}={setting_texts.written(low)}: must not be above "
+                f"{setting_texts.variable(greater)}={setting_texts.written(high)}"
             )

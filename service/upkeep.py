@@ -1,4 +1,4 @@
-"""Forgets events that are older than they have to be kept."""
+"""Forgets what is older than it has to be kept."""
 
 import threading
 from datetime import timedelta
@@ -15,14 +15,29 @@ _PAUSE = 60.0
 
 
 class Upkeep(threading.Thread):
-    """Trims the event log once a minute. Harmless in several processes at once."""
+    """Trims events and batches and archives expired uses, once a minute. Harmless in several processes."""
 
-    def __init__(self, *, log: ports.EventLog, clock: ports.Clock, retention: timedelta) -> None:
-        """Take the log; nothing runs before `start`."""
+    def __init__(
+        self,
+        *,
+        log: ports.EventLog,
+        uses: ports.UseStore,
+        deliveries: ports.DeliveryStore,
+        clock: ports.Clock,
+        retention: timedelta,
+        batch_memory: timedelta,
+    ) -> None:
+        """Take the stores, and for how long events and the ids of batches are kept.
+
+        Nothing runs before `start`.
+        """
         super().__init__(name="upkeep", daemon=True)
         self._event_log = log
+        self._uses = uses
+        self._deliveries = deliveries
         self._clock = clock
         self._retention = retention
+        self._batch_memory = batch_memory
         self._ended = threading.Event()
 
     def end(self) -> None:
@@ -31,10 +46,12 @@ class Upkeep(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Trim until ended. An error of the database is waited out."""
+        """Look after all of it until ended. An error of the database is waited out."""
         while not self._ended.wait(min(_PAUSE, self._retention.total_seconds())):
             try:
                 self._trim()
+                self._archive()
+                self._deliveries.forget_batches(self._clock.now() - self._batch_memory)
             except ServiceError as error:
                 _log.warning("upkeep_interrupted", reason=error.reason)
 
@@ -46,3 +63,7 @@ class Upkeep(threading.Thread):
             trimmed += count
         if trimmed:
             _log.info("events_trimmed", count=trimmed)
+
+    def _archive(self) -> None:
+        while self._uses.archive_expired(self._clock.now(), _BATCH) and not self._ended.is_set():
+            pass

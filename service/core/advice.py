@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from service.core import dmarc, names, quoting
 from service.core.domain import Domain
+from service.core.health import Health
 from service.core.records import Purpose, RecordState
 
 
@@ -44,6 +45,16 @@ def _use_a_subdomain(domain: Domain) -> Advice | None:
     )
 
 
+def _shared_by_applications(domain: Domain) -> Advice | None:
+    if not domain.is_shared:
+        return None
+    return Advice(
+        AdviceCode.SHARED_BY_APPLICATIONS,
+        "Give each application a subdomain of its own, so that what one of them sends does not "
+        "harm the mail of the others",
+    )
+
+
 def _dmarc_without_reports(domain: Domain) -> Advice | None:
     published = [
         value
@@ -69,4 +80,33 @@ def _asks_for_no_reports(text: str) -> bool:
             return False
 
 
-_ADVISERS: tuple[Callable[[Domain], Advice | None], ...] = (_use_a_subdomain, _dmarc_without_reports)
+def _high_bounces(domain: Domain) -> Advice | None:
+    report = domain.health_report
+    if report is None or report.bounce_level not in _HIGH:
+        return None
+    return Advice(
+        AdviceCode.HIGH_BOUNCES,
+        "Remove addresses that bounce, stop sending to old or bought lists, and have new addresses "
+        "confirmed by their owners: addresses that do not exist are what makes so much mail bounce",
+    )
+
+
+def _high_complaints(domain: Domain) -> Advice | None:
+    report = domain.health_report
+    if report is None or report.complaint_level not in _HIGH:
+        return None
+    return Advice(
+        AdviceCode.HIGH_COMPLAINTS,
+        "Send only what people have asked for, less often, and with an unsubscribe link that is easy to "
+        "see: unwanted or too frequent mail that is hard to stop is what people report as spam",
+    )
+
+
+_HIGH = {Health.WARNING, Health.CRITICAL}
+_ADVISERS: tuple[Callable[[Domain], Advice | None], ...] = (
+    _use_a_subdomain,
+    _dmarc_without_reports,
+    _shared_by_applications,
+    _high_bounces,
+    _high_complaints,
+)

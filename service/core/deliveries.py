@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from service.core.health import Counts
+from service.core.health import Counts, window_at
 
 AHEAD = timedelta(minutes=10)
 """How far a report's time may be in the future: clocks differ."""
@@ -13,11 +13,20 @@ _MOST = 1_000_000_000
 
 
 class DeliveryReport(NamedTuple):
-    """Counts of one domain at one time."""
+    """Counts of one domain at one time. There are thousands in a batch: it holds nothing but numbers."""
 
     domain: str
-    time: datetime
-    counts: Counts
+    time: int
+    """In whole seconds since 1970; 0 where none was given."""
+    sent: int
+    delivered: int
+    hard_bounces: int
+    complaints: int
+
+    @property
+    def counts(self) -> Counts:
+        """The counts alone."""
+        return Counts(*self[2:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +39,57 @@ class Rejected:
     """Why, in one sentence that begins with the field."""
 
 
-def time_problem(time: datetime, now: datetime, window: timedelta) -> str:
-    """Return what is wrong with the time of a report; empty where nothing is."""
-    if time > now + AHEAD:
-        return "time: must be at most 10 minutes in the future"
-    if time <= now - window:
-        return f"time: is longer ago than the {window / timedelta(days=1):g} days that count"
-    return ""
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """What became of a batch of reports."""
+
+    accepted: int
+    rejected: tuple[Rejected, ...]
 
 
-def counts_problem(counts: Counts) -> str:
-    """Return what is wrong with the counts of a report; empty where nothing is."""
-    if min(counts) >= 0 and max(counts) <= _MOST:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which reports can be counted at one moment."""
+
+    begins: datetime
+    """The start of the hours that count."""
+    earliest: int
+    """In seconds since 1970, as the times of reports."""
+    latest: int
+
+    @classmethod
+    def at(cls, now: datetime, window: timedelta) -> "Bounds":
+        """Return the bounds at a time, with this much to look back on."""
+        begins = window_at(now, window).start
+        return cls(begins, int(begins.timestamp()), int((now + AHEAD).timestamp()))
+
+    def problem(self, report: DeliveryReport) -> str:
+        """Return what is wrong with the time or the counts of a report; empty where nothing is."""
+        _, time, sent, delivered, hard_bounces, complaints = report
+        if (
+            self.earliest <= time <= self.latest
+            and 0 <= sent <= _MOST
+            and 0 <= delivered <= _MOST
+            and 0 <= hard_bounces <= _MOST
+            and 0 <= complaints <= _MOST
+        ):
+            return ""
+        wrong = map(_count_problem, Counts._fields, report.counts)
+        return self._time_problem(time) or next(filter(None, wrong))
+
+    def _time_problem(self, time: int) -> str:
+        if time == 0:
+            return "time: must be set"
+        if time > self.latest:
+            return "time: must be at most 10 minutes in the future"
+        if time < self.earliest:
+            return (
+                f"time: must not be before {self.begins:%Y-%m-%dT%H:%MZ}, the start of the hours that count"
+            )
         return ""
-    for field, count in zip(Counts._fields, counts, strict=True):
-        if count < 0:
-            return f"{field}: must not be negative, and is {count}"
-        if count > _MOST:
-            return f"{field}: must be at most {_MOST}, and is {count}"
-    raise AssertionError
+
+
+def _count_problem(field: str, count: int) -> str:
+    if count < 0:
+        return f"{field}: must not be negative, and is {count}"
+    return f"{field}: must be at most {_MOST}, and is {count}" if count > _MOST else ""

@@ -83,6 +83,8 @@ class Domain:
     """The figures behind it. None until they were first assessed."""
     sending_enabled: bool = True
     disable_reason: str = ""
+    is_shared: bool = False
+    """Whether ACTIVE uses of more than one application use it."""
     records: tuple[Record, ...]
     contested: bool = False
     """Whether the name has to be proved by an OWNERSHIP record besides the others."""
@@ -136,7 +138,7 @@ class Change:
     type: EventType
     reason: str = ""
     actor: str = ""
-    """`verifier`, `provider`, or `key:` and the id of an API key."""
+    """`verifier`, `provider`, `health`, or `key:` and the id of an API key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class Moved:
     """What a move makes of a domain: its next state, and the event to tell.
 
     Without a change nothing is told and no revision is taken: such a move may
-    alter `checks`, the findings of `records` and `dns_provider` only.
+    alter `checks`, the findings of `records`, `dns_provider` and `health_report` only.
     """
 
     domain: Domain

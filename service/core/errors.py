@@ -33,7 +33,6 @@ class Reason(StrEnum):
     SHUTTING_DOWN = "SHUTTING_DOWN"
     CONCURRENT_CHANGE = "CONCURRENT_CHANGE"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
-    UNIMPLEMENTED = "UNIMPLEMENTED"
     INTERNAL = "INTERNAL"
 
 
@@ -52,7 +51,8 @@ class ServiceError(Exception):
 
     `message` is for people and never holds the text of a driver. Whatever
     varies in it is in `metadata` too (AIP-193). `violations` names every wrong
-    field, `retry_after` says how long waiting helps, where it does.
+    field, or, of a precondition, what stands against it. `retry_after` says how
+    long waiting helps, where it does.
     """
 
     def __init__(

@@ -4,21 +4,26 @@ A level is entered on evidence, not on luck: when the lower bound of a confidenc
 of a rate reaches its threshold. It is left when the rate itself has clearly fallen below.
 """
 
-from dataclasses import dataclass, replace
+import functools
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import sqrt
 from typing import NamedTuple
+from zlib import crc32
 
 HOUR = timedelta(hours=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FEWEST = 5
 """Bounces or complaints below which no level is entered.
 
 The interval is too sure of itself where events are rare: of domains whose true rate is at the
 threshold, a fifth would be accused at their first complaint, not a twentieth.
 """
-_LEFT_BELOW = 0.8
-"""Of its threshold: a level is left when the rate is lower, so that it does not flap."""
+_STAYING = 1.25
+"""What a rate is worth to a level that it has: the level is left below 80 % of its threshold,
+so that it does not flap."""
+_SPREAD_SECONDS = 60
 _Z = 1.6448536269514722
 """The 95 % quantile of the normal distribution."""
 
@@ -60,6 +65,15 @@ class Thresholds(NamedTuple):
 
     bounce: Threshold = Threshold(0.05, 0.10)
     complaint: Threshold = Threshold(0.001, 0.005)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthPolicy:
+    """How health is judged, where a tenant has it no otherwise."""
+
+    window: timedelta = timedelta(days=7)
+    """How far back counts are looked at."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 class Window(NamedTuple):
@@ -113,13 +127,27 @@ class HealthReport:
 
 def hour_of(time: datetime) -> datetime:
     """Return the start of the hour (UTC) that a time lies in."""
-    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour_numbered((time - _EPOCH) // HOUR)
+
+
+@functools.lru_cache(maxsize=4096)
+def hour_numbered(number: int) -> datetime:
+    """Return the start of an hour, counted from 1970."""
+    return _EPOCH + number * HOUR
 
 
 def window_at(now: datetime, length: timedelta) -> Window:
     """Return the whole hours that are looked at: the present one, and those before it within `length`."""
     end = hour_of(now) + HOUR
     return Window(end - max(length // HOUR, 1) * HOUR, end)
+
+
+def next_look(window: Window, name: str) -> datetime:
+    """Return when a domain with counts has to be assessed again: soon after the window has moved on.
+
+    Not all domains at the same second.
+    """
+    return window.end + timedelta(seconds=crc32(name.encode()) % _SPREAD_SECONDS)
 
 
 def assess(
@@ -153,7 +181,8 @@ def level(hits: int, trials: int, threshold: Threshold, *, before: Health) -> He
     """Return the level of one rate that had the level `before`."""
     for worse, begins in ((Health.CRITICAL, threshold.critical), (Health.WARNING, threshold.warning)):
         is_entered = hits >= FEWEST and lower_bound(hits, trials) >= begins
-        is_kept = _RANK[before] >= _RANK[worse] and _rate(hits, trials) >= _LEFT_BELOW * begins
+        # Multiplied before it is divided, which is exact: at just 80 % a level stays.
+        is_kept = _RANK[before] >= _RANK[worse] and _rate(_STAYING * hits, trials) >= begins
         if is_entered or is_kept:
             return worse
     return Health.HEALTHY
@@ -165,12 +194,12 @@ def lower_bound(hits: int, trials: int) -> float:
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical
     inference", JASA 22 (1927).
     """
-    if trials == 0:
+    if hits == 0:
         return 0.0
     rate, spread = hits / trials, _Z * _Z / trials
     middle = rate + spread / 2
     margin = _Z * sqrt((rate * (1 - rate) + spread / 4) / trials)
-    return max((middle - margin) / (1 + spread), 0.0)
+    return (middle - margin) / (1 + spread)
 
 
 # Bounces and complaints may be told without the messages that they are about, or long after
@@ -184,5 +213,5 @@ def _complaints(counts: Counts) -> tuple[int, int]:
     return min(counts.complaints, received), received
 
 
-def _rate(hits: int, trials: int) -> float:
+def _rate(hits: float, trials: int) -> float:
     return hits / trials if trials else 0.0

@@ -47,22 +47,43 @@ _OF_STATUS = {
 }
 
 
-def decide(domain: Domain | None, policy: TenantPolicy) -> Ruling:
+class Standing(NamedTuple):
+    """As much of a domain as decides whether it may send."""
+
+    status: Status
+    health: Health
+    sending_enabled: bool
+    revision: int
+
+    @classmethod
+    def of(cls, domain: Domain) -> "Standing":
+        """Return the standing of a domain."""
+        return cls(domain.status, domain.health, domain.sending_enabled, domain.revision)
+
+
+class SendDecision(NamedTuple):
+    """Whether a domain may send, and as of when."""
+
+    domain: str
+    ruling: Ruling
+    revision: int
+    """The tenant's, that it is based on."""
+
+
+def decide(domain: Domain | Standing | None, policy: TenantPolicy) -> Ruling:
     """Return whether a domain may send; None is one that the tenant does not have.
 
     A disabled domain is on hold whatever its status: what its owner has paused is not lost.
     """
-    match domain:
-        case None:
-            return _NOT_FOUND
-        case Domain(sending_enabled=False):
-            return _DISABLED
-        case Domain(status=Status.VERIFIED, health=Health.CRITICAL):
-            if policy.on_critical is OnCritical.SUSPEND:
-                return _SUSPENDED
-            return Ruling(Decision.THROTTLE, DecisionReason.HEALTH_CRITICAL, policy.messages_per_hour)
-        case _:
-            return _OF_STATUS[domain.status]
+    if domain is None:
+        return _NOT_FOUND
+    if not domain.sending_enabled:
+        return _DISABLED
+    if domain.status is not Status.VERIFIED or domain.health is not Health.CRITICAL:
+        return _OF_STATUS[domain.status]
+    if policy.on_critical is OnCritical.SUSPEND:
+        return _SUSPENDED
+    return Ruling(Decision.THROTTLE, DecisionReason.HEALTH_CRITICAL, policy.messages_per_hour)
 
 
 def is_on_hold(domain: Domain, policy: TenantPolicy) -> bool:

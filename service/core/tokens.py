@@ -15,7 +15,7 @@ from service.core.errors import Reason, ServiceError
 
 _VERSION = 1
 _SEAL_SIZE = 16
-_LONGEST = 2048
+_LONGEST = 4096
 _RESUME = "r"
 _PAGE = "p"
 

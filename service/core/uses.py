@@ -1,8 +1,11 @@
 """What uses a domain: sequences and scheduled sends, which other services register."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from service.core.errors import Reason, ServiceError, Violation
 
 
 class UseKind(StrEnum):
@@ -52,3 +55,35 @@ class DomainUse:
         if not self.counts(now):
             return UseState.ARCHIVED
         return UseState.HELD if on_hold and self.kind is UseKind.SCHEDULED_SEND else UseState.ACTIVE
+
+
+def use_not_found(name: str, kind: UseKind, use_id: str) -> ServiceError:
+    """Return the error of a use that a domain does not have."""
+    return ServiceError(
+        Reason.USE_NOT_FOUND,
+        f"no use {kind} {use_id} of {name}",
+        metadata={"domain": name, "kind": kind, "use_id": use_id},
+    )
+
+
+def domain_in_use(name: str, counts: Mapping[UseKind, int], first: Sequence[DomainUse]) -> ServiceError:
+    """Return the error of a domain that cannot be deleted for its ACTIVE uses, some of which are named."""
+    listed = " and ".join(
+        f"{count:,} {_NOUNS[kind]}{'' if count == 1 else 's'}" for kind in UseKind if (count := counts[kind])
+    )
+    return ServiceError(
+        Reason.DOMAIN_IN_USE,
+        f"{name} is used by {listed}: pause, archive or remove them first",
+        metadata={"domain": name, **{f"active_{kind.lower()}s": str(counts[kind]) for kind in UseKind}},
+        violations=[
+            Violation(f"domains/{name}/uses/{use.kind}/{use.use_id}", _described(use)) for use in first
+        ],
+    )
+
+
+_NOUNS = {UseKind.SEQUENCE: "sequence", UseKind.SCHEDULED_SEND: "scheduled send"}
+
+
+def _described(use: DomainUse) -> str:
+    owner = f" of {use.application}" if use.application else ""
+    return f"ACTIVE {_NOUNS[use.kind]}{owner}"

@@ -11,10 +11,13 @@ from service.ports.clock import Clock
 from service.ports.database import DatabaseIdentity
 from service.ports.dns import Done, LookUp, Resolver
 from service.ports.domains import CreateRequest, DomainFilter, DomainPage, DomainStore
+from service.ports.health import DeliveryBatch, DeliveryStore, HealthStore
 from service.ports.identities import IdentityStore, Removal
 from service.ports.keys import KeyStore
 from service.ports.log import CommitHints, EventLog, LogBounds, Snapshot
 from service.ports.mail import IdentityRef, MailProvider, ProviderState
+from service.ports.tenants import PolicyStore
+from service.ports.uses import UseFilter, UseKey, UseStore
 
 __all__ = [
     "CheckQueue",
@@ -24,19 +27,26 @@ __all__ = [
     "CommitHints",
     "CreateRequest",
     "DatabaseIdentity",
+    "DeliveryBatch",
+    "DeliveryStore",
     "DomainFilter",
     "DomainPage",
     "DomainStore",
     "Done",
     "EventLog",
+    "HealthStore",
     "IdentityRef",
     "IdentityStore",
     "KeyStore",
     "LogBounds",
     "LookUp",
     "MailProvider",
+    "PolicyStore",
     "ProviderState",
     "Removal",
     "Resolver",
     "Snapshot",
+    "UseFilter",
+    "UseKey",
+    "UseStore",
 ]

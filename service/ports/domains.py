@@ -105,7 +105,8 @@ class DomainStore(Protocol):
 
         `move` is pure and may be applied more than once. Where it makes a
         change, the domain's `revision` and `update_time` are set by the store
-        and the event is written with it. Where it alters what has to be
+        and the event is written with it; the event tells how many scheduled
+        sends the change holds back or releases. Where it alters what has to be
         published, a check that runs is void: its lease is ended, since it has
         asked for what was to be published before.
 
@@ -122,6 +123,6 @@ class DomainStore(Protocol):
         begun ends, which its holder is told.
 
         Raises:
-            ServiceError: DOMAIN_NOT_FOUND.
+            ServiceError: DOMAIN_NOT_FOUND; DOMAIN_IN_USE while it has ACTIVE uses.
 
         """

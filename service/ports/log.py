@@ -44,6 +44,9 @@ class EventLog(Protocol):
         `bounds` afterwards to know that nothing was trimmed.
         """
 
+    def changed(self, tenant: str, after: int, *, limit: int) -> Collection[str]:
+        """Return the domains of at most `limit` events above `after`, in order; gapless as `read` is."""
+
     def newest(
         self, tenant: str, names: frozenset[str] | None, *, before: int | None, limit: int
     ) -> Sequence[Event]:

@@ -57,6 +57,11 @@ class Authenticator:
                     await task
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def known(self, authorization: str | None) -> Caller | None:
+        """Return the caller where that was found out just now; else None, and `authenticate` tells."""
+        caller, asked = self._admitted.get(authorization or "", (None, 0.0))
+        return caller if time.monotonic() - asked <= _FRESH_SECONDS else None
+
     async def authenticate(self, authorization: str | None) -> Caller:
         """Return the caller that the value of an `authorization` entry stands for.
 
@@ -65,8 +70,7 @@ class Authenticator:
                 and what the store raises.
 
         """
-        caller, asked = self._admitted.get(authorization or "", (None, 0.0))
-        if caller is not None and time.monotonic() - asked <= _FRESH_SECONDS:
+        if caller := self.known(authorization):
             return caller
         if authorization is None:
             raise ServiceError(

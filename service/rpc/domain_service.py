@@ -10,7 +10,7 @@ from kraiter.domains.v1 import domain_service_pb2 as service_pb
 from service.core.errors import ServiceError
 from service.core.keys import Scope
 from service.rpc import requests, responses
-from service.rpc.methods import Deadline, Gathered, Pool, Unary
+from service.rpc.methods import Deadline, Gathered, Method, Pool, Unary
 from service.usecases import UseCases
 from service.usecases.caller import Caller
 from service.usecases.read_domains import WantedDomain
@@ -23,7 +23,7 @@ _VERIFY_MARGIN = timedelta(milliseconds=250)
 """What is left of a caller's deadline for the answer to reach it."""
 
 
-def unary(usecases: UseCases) -> Mapping[str, Unary | Gathered]:
+def unary(usecases: UseCases) -> Mapping[str, Method]:
     """Return the unary RPCs by name."""
     read, write = Scope.DOMAINS_READ, Scope.DOMAINS_WRITE
     answers = _Answers(usecases)

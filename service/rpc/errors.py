@@ -20,6 +20,7 @@ DETAILS_KEY = "grpc-status-details-bin"
 # percent-encoded, the details in base64 and with the message once more.
 _LONGEST_MESSAGE = 500
 _LONGEST_TEXT = 250
+_LONGEST_SUBJECT = 150
 _MOST_VIOLATIONS = 6
 
 
@@ -63,7 +64,6 @@ MAPPED: Mapping[Reason, Mapped] = {
     Reason.SHUTTING_DOWN: Mapped(grpc.StatusCode.UNAVAILABLE, timedelta(seconds=1)),
     Reason.CONCURRENT_CHANGE: Mapped(grpc.StatusCode.ABORTED, timedelta(milliseconds=100)),
     Reason.DEADLINE_EXCEEDED: Mapped(grpc.StatusCode.DEADLINE_EXCEEDED),
-    Reason.UNIMPLEMENTED: Mapped(grpc.StatusCode.UNIMPLEMENTED),
     Reason.INTERNAL: Mapped(grpc.StatusCode.INTERNAL),
 }
 
@@ -111,21 +111,25 @@ def to_status(error: ServiceError) -> RichStatus:
 def _details(error: ServiceError) -> Iterator[Message]:
     metadata = {key: _cut(value, _LONGEST_TEXT) for key, value in error.metadata.items()}
     yield error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
-    if error.violations:
+    mapped = MAPPED[error.reason]
+    if mapped.code is grpc.StatusCode.FAILED_PRECONDITION:
+        yield error_details_pb2.PreconditionFailure(
+            violations=[
+                {
+                    "type": error.reason.value,
+                    "subject": _cut(stands.field, _LONGEST_SUBJECT),
+                    "description": _cut(stands.description, _LONGEST_SUBJECT),
+                }
+                for stands in error.violations
+            ]
+        )
+    elif error.violations:
         yield error_details_pb2.BadRequest(
             field_violations=[
                 {"field": wrong.field, "description": _cut(wrong.description, _LONGEST_TEXT)}
                 for wrong in error.violations[:_MOST_VIOLATIONS]
             ]
         )
-    mapped = MAPPED[error.reason]
-    if mapped.code is grpc.StatusCode.FAILED_PRECONDITION:
-        violation = {
-            "type": error.reason.value,
-            "subject": metadata.get("domain", ""),
-            "description": _cut(error.message, _LONGEST_TEXT),
-        }
-        yield error_details_pb2.PreconditionFailure(violations=[violation])
     if resource := _RESOURCES.get(error.reason):
         yield error_details_pb2.ResourceInfo(
             resource_type=resource,

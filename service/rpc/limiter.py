@@ -5,9 +5,10 @@ out a single call. Health checks and reflection are not counted at all.
 """
 
 import asyncio
+import functools
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from service.core.errors import Reason, ServiceError
 
@@ -17,63 +18,38 @@ class Limiter:
 
     def __init__(self, *, calls: int, streams: int, streams_per_key: int) -> None:
         """Take the most unary calls, and streams in all and of each API key."""
-        self._most_calls = calls
-        self._most_streams = streams
+        self._calls = _Running(calls, _too_many_calls)
+        self._streams = _Running(streams, functools.partial(_too_many_streams, "this replica"))
         self._most_of_key = streams_per_key
-        self._calls = 0
-        self._streams = 0
         self._of_key: Counter[str] = Counter()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._is_closed = False
 
     def close(self) -> None:
         """Refuse whatever comes from now on."""
-        self._is_closed = True
+        self._calls.close()
+        self._streams.close()
 
     async def idle(self) -> None:
-        """Wait until nothing runs."""
-        await self._idle.wait()
+        """Wait until nothing runs. Called once it is closed."""
+        await self._calls.idle()
+        await self._streams.idle()
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
+    def call(self) -> AbstractContextManager[None]:
         """Count a unary call.
 
         Raises:
             ServiceError: RATE_LIMITED, SHUTTING_DOWN.
 
         """
-        if self._calls >= self._most_calls:
-            raise ServiceError(
-                Reason.RATE_LIMITED,
-                f"this replica has {self._most_calls} calls to answer already",
-                metadata={"limit": str(self._most_calls)},
-            )
-        self._enter()
-        self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
-            self._leave()
+        return self._calls
 
-    @contextmanager
-    def stream(self) -> Iterator[None]:
+    def stream(self) -> AbstractContextManager[None]:
         """Count a stream.
 
         Raises:
             ServiceError: TOO_MANY_STREAMS, SHUTTING_DOWN.
 
         """
-        if self._streams >= self._most_streams:
-            raise _too_many_streams("this replica", self._most_streams)
-        self._enter()
-        self._streams += 1
-        try:
-            yield
-        finally:
-            self._streams -= 1
-            self._leave()
+        return self._streams
 
     @contextmanager
     def stream_of(self, key_id: str) -> Iterator[None]:
@@ -93,14 +69,47 @@ class Limiter:
             if not self._of_key[key_id]:
                 del self._of_key[key_id]
 
-    def _enter(self) -> None:
+
+class _Running:
+    """What runs of one kind. Whoever enters is counted until it leaves.
+
+    One object serves them all: a generator for each would cost several times as much.
+    """
+
+    def __init__(self, most: int, too_many: Callable[[int], ServiceError]) -> None:
+        self._most = most
+        self._too_many = too_many
+        self._count = 0
+        self._idle = asyncio.Event()
+        self._is_closed = False
+
+    def close(self) -> None:
+        self._is_closed = True
+        if not self._count:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        await self._idle.wait()
+
+    def __enter__(self) -> None:
+        if self._count >= self._most:
+            raise self._too_many(self._most)
         if self._is_closed:
             raise ServiceError(Reason.SHUTTING_DOWN, "this replica is stopping: call another")
-        self._idle.clear()
+        self._count += 1
 
-    def _leave(self) -> None:
-        if not self._calls and not self._streams:
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if self._is_closed and not self._count:
             self._idle.set()
+
+
+def _too_many_calls(limit: int) -> ServiceError:
+    return ServiceError(
+        Reason.RATE_LIMITED,
+        f"this replica has {limit} calls to answer already",
+        metadata={"limit": str(limit)},
+    )
 
 
 def _too_many_streams(owner: str, limit: int) -> ServiceError:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -68,14 +68,24 @@ class Gathered:
     """
 
 
-def unimplemented(request: Message, _caller: Caller, _deadline: Deadline) -> Message:
-    """Refuse a call that this version of the service does not answer.
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """A unary RPC that is answered on the event loop where memory has the answer.
 
-    Raises:
-        ServiceError: UNIMPLEMENTED.
-
+    Where it has not, and where the request is a large one, the call is answered as of a `Gathered` RPC.
+    There are too many of them for a log line each: answers are noted for debugging, errors as ever.
+    gRPC itself sees to deadlines: it hands over no call whose caller has gone.
     """
-    name = request.DESCRIPTOR.name.removesuffix("Request")
-    raise ServiceError(
-        Reason.UNIMPLEMENTED, f"this version of the service has no {name} yet", metadata={"method": name}
-    )
+
+    request: type[Message]
+    scope: Scope
+    from_memory: Callable[[bytes, Caller], bytes | None]
+    """Never blocks. Takes a serialised request and returns a serialised answer.
+
+    None where memory cannot tell. It raises ServiceError.
+    """
+    answer: Callable[[Sequence[tuple[Any, Caller]]], Sequence[bytes | ServiceError]]
+    """See `Gathered`."""
+
+
+Method: TypeAlias = Unary | Gathered | AtOnce

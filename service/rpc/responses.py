@@ -4,14 +4,20 @@ Messages are filled in place: one that is handed to another is copied into it.
 """
 
 import functools
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from kraiter.domains.v1 import domain_pb2 as pb
+from kraiter.domains.v1 import sending_service_pb2 as sending_pb
 
 from service.core import advice, names
+from service.core.deliveries import BatchAnswer
 from service.core.domain import Domain, Event
+from service.core.health import HealthReport
 from service.core.records import Record, RecordState
+from service.core.sending import SendDecision
+from service.core.uses import DomainUse
 from service.rpc import enums
 
 _displayed = functools.lru_cache(maxsize=4096)(names.display)
@@ -39,6 +45,8 @@ def put_domain(message: pb.Domain, of: Domain, *, full: bool) -> None:
     message.status = enums.STATUS[of.status]
     message.status_reason = enums.STATUS_REASON[of.status_reason]
     message.health = enums.HEALTH[of.health]
+    if of.health_report is not None:
+        _put_report(message.health_report, of.health_report)
     message.sending_enabled = of.sending_enabled
     message.disable_reason = of.disable_reason
     message.region = of.region
@@ -78,6 +86,66 @@ def put_event(message: pb.StatusEvent, of: Event, *, full: bool) -> None:
     message.actor = of.actor
     put_domain(message.state, of.state, full=full)
     message.held_sends = of.held_sends
+
+
+def decisions_octets(decisions: Sequence[SendDecision]) -> bytes:
+    """Return a `CheckSendingResponse`, serialised. Repeated fields of concatenated messages are joined."""
+    return b"".join(map(_decision_octets, decisions))
+
+
+@functools.lru_cache(maxsize=16_384)
+def _decision_octets(of: SendDecision) -> bytes:
+    message = sending_pb.CheckSendingResponse()
+    decision = message.decisions.add()
+    decision.domain = of.domain
+    decision.decision = enums.DECISION[of.ruling.decision]
+    if of.ruling.reason is not None:
+        decision.reason = enums.DECISION_REASON[of.ruling.reason]
+    decision.messages_per_hour = of.ruling.messages_per_hour
+    decision.revision = of.revision
+    return message.SerializeToString()
+
+
+def put_use(message: sending_pb.DomainUse, of: DomainUse) -> None:
+    """Fill an empty message with a use."""
+    message.domain = of.domain
+    message.kind = enums.USE_KIND[of.kind]
+    message.use_id = of.use_id
+    message.state = enums.USE_STATE[of.state]
+    message.application = of.application
+    if of.scheduled_time is not None:
+        _put_time(message.scheduled_time, of.scheduled_time)
+    if of.expire_time is not None:
+        _put_time(message.expire_time, of.expire_time)
+    _put_time(message.create_time, of.create_time)
+    _put_time(message.update_time, of.update_time)
+
+
+def batch_answer(of: BatchAnswer) -> sending_pb.ReportDeliveriesResponse:
+    """Return the message of what became of a batch of reports."""
+    message = sending_pb.ReportDeliveriesResponse(accepted=of.accepted)
+    for rejected in of.rejected:
+        message.rejected.add(index=rejected.index, reason=rejected.reason)
+    return message
+
+
+def _put_report(message: pb.HealthReport, of: HealthReport) -> None:
+    counts, thresholds = of.counts, of.thresholds
+    message.sent = counts.sent
+    message.delivered = counts.delivered
+    message.hard_bounces = counts.hard_bounces
+    message.complaints = counts.complaints
+    message.bounce_rate = of.bounce_rate
+    message.complaint_rate = of.complaint_rate
+    _put_time(message.window_start, of.window.start)
+    _put_time(message.window_end, of.window.end)
+    message.bounce_warning_threshold = thresholds.bounce.warning
+    message.bounce_critical_threshold = thresholds.bounce.critical
+    message.complaint_warning_threshold = thresholds.complaint.warning
+    message.complaint_critical_threshold = thresholds.complaint.critical
+    if of.reason is not None:
+        message.reason = enums.HEALTH_REASON[of.reason]
+    _put_time(message.since_time, of.since)
 
 
 def _put_record(message: pb.DnsRecord, record: Record, last_check: datetime | None) -> None:

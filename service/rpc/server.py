@@ -15,7 +15,7 @@ from service import ports
 from service.rpc import domain_service, probes, sending_service
 from service.rpc.auth import Authenticator
 from service.rpc.limiter import Limiter
-from service.rpc.methods import Gathered, Pool, Unary
+from service.rpc.methods import Method, Pool
 from service.rpc.unary import UnaryCalls
 from service.rpc.watching import WatchCalls
 from service.usecases import UseCases
@@ -133,7 +133,7 @@ class RpcServer:
         watch_status = {"WatchStatus": watch.handler(f"{domain_service.NAME}/WatchStatus")}
         self._add(domain_service.NAME, _unary(unary, domain_service.NAME, domain_service.unary(usecases)))
         self._add(domain_service.NAME, watch_status)
-        self._add(sending_service.NAME, _unary(unary, sending_service.NAME, sending_service.UNARY))
+        self._add(sending_service.NAME, _unary(unary, sending_service.NAME, sending_service.unary(usecases)))
         self._add(probes.HEALTH, self._health.handlers())
         for name in probes.REFLECTIONS:
             self._add(name, probes.reflection_handlers(SERVICES))
@@ -152,7 +152,7 @@ class RpcServer:
             await asyncio.wait_for(asyncio.to_thread(end), patience)
 
 
-def _unary(calls: UnaryCalls, service: str, methods: Mapping[str, Unary | Gathered]) -> probes.Handlers:
+def _unary(calls: UnaryCalls, service: str, methods: Mapping[str, Method]) -> probes.Handlers:
     return {name: calls.handler(f"{service}/{name}", method) for name, method in methods.items()}
 
 

@@ -9,14 +9,18 @@ from typing import TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
+from structlog.contextvars import bind_contextvars
 
 from service.core.errors import Reason, ServiceError
 from service.rpc.auth import Authenticator
-from service.rpc.calls import Call, Context
+from service.rpc.calls import Call, Context, quiet_end
 from service.rpc.gathering import Gatherer
 from service.rpc.limiter import Limiter
-from service.rpc.methods import Deadline, Gathered, Pool, Unary
+from service.rpc.methods import AtOnce, Deadline, Gathered, Method, Pool, Unary
 from service.usecases.caller import Caller
+
+_LARGEST_ON_LOOP = 32 * 1024
+"""Octets of a request that the event loop looks at: parsing a larger one would hold up all others."""
 
 _Request = TypeVar("_Request", bound=Message)
 
@@ -41,27 +45,35 @@ class UnaryCalls:
     authenticator: Authenticator
     executors: Mapping[Pool, Executor]
 
-    def handler(self, name: str, method: Unary | Gathered) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    def handler(self, name: str, method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """Return the handler of the RPC with a full name.
 
         It takes and returns octets: gRPC's own parsing would answer a message
         that does not parse with INTERNAL, and would hold up the loop with a
         large one.
         """
-        answered = self._together(method) if isinstance(method, Gathered) else self._alone(method)
+        from_memory = method.from_memory if isinstance(method, AtOnce) else None
+        answered = self._alone(method) if isinstance(method, Unary) else self._together(method)
+        finish = Call.succeed if from_memory is None else quiet_end()
 
         async def handle(octets: bytes, context: Context) -> bytes:
             call = Call.begin(name, context)
             try:
                 with self.limiter.call():
-                    caller = await self.authenticator.authenticate(call.authorization)
+                    key = call.authorization
+                    caller = self.authenticator.known(key) or await self.authenticator.authenticate(key)
                     call.caller = caller
                     caller.require_scope(method.scope)
-                    answer = await answered(_Asked(octets, caller, call.deadline()))
+                    answer = None
+                    if from_memory is not None and len(octets) <= _LARGEST_ON_LOOP:
+                        answer = from_memory(octets, caller)
+                    if answer is None:
+                        bind_contextvars(request_id=call.request_id)  # for what is logged on the way
+                        answer = await answered(_Asked(octets, caller, call.deadline()))
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `fail` tells them apart
                 await call.fail(error)
             context.set_trailing_metadata(call.identification)
-            call.succeed()
+            finish(call)
             return answer
 
         return grpc.unary_unary_rpc_method_handler(handle)
@@ -78,7 +90,7 @@ class UnaryCalls:
 
         return answer
 
-    def _together(self, method: Gathered) -> _Answer:
+    def _together(self, method: Gathered | AtOnce) -> _Answer:
         def work(batch: Sequence[_Asked]) -> Sequence[bytes | ServiceError]:
             requests = [_begun_or_refused(method.request, asked) for asked in batch]
             begun = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import grpc
 from kraiter.domains.v1 import domain_service_pb2 as pb
+from structlog.contextvars import bind_contextvars
 
 from service.core.errors import ServiceError
 from service.core.keys import Scope
@@ -38,6 +39,7 @@ class WatchCalls:
 
         async def handle(octets: bytes, context: Context) -> None:
             call = Call.begin(name, context)
+            bind_contextvars(request_id=call.request_id)
             try:
                 with self.limiter.stream():
                     caller = await self.authenticator.authenticate(call.authorization)

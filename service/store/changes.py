@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from operator import attrgetter
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, insert, update
 
 from service.core.domain import Change, Domain, Event, EventType, Moved
-from service.store import rows
-from service.store.document import dump_event
+from service.core.sending import is_on_hold
+from service.core.tenants import TenantPolicy
+from service.store import rows, uses
+from service.store.document import KEPT_ELSEWHERE, dump_event, load_policy
 from service.store.tables import events, tenants
 
 _now = bindparam("now", type_=tenants.c.change_time.type)
@@ -22,10 +25,21 @@ _TAKE_REVISIONS = (
         revision=tenants.c.revision + bindparam("count"),
         change_time=case((tenants.c.change_time < _now, _now), else_=tenants.c.change_time),
     )
-    .returning(tenants.c.revision, tenants.c.change_time)
+    .returning(tenants.c.revision, tenants.c.change_time, tenants.c.policy)
 )
 _INSERT_EVENT = insert(events)
-_but_checks = attrgetter(*(field.name for field in fields(Domain) if field.name != "checks"))
+_document = attrgetter(*(field.name for field in fields(Domain) if field.name not in KEPT_ELSEWHERE))
+
+
+_ABOUT_SENDING = {EventType.SENDING_DISABLED, EventType.SENDING_ENABLED, EventType.HEALTH_CHANGED}
+
+
+class _Turn(NamedTuple):
+    """What the next event of a tenant is written under."""
+
+    revision: int
+    time: datetime
+    policy: TenantPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +53,8 @@ class Told:
 
 
 def leaves_unchanged(before: Domain, moved: Moved) -> bool:
-    """Whether a move leaves all but the schedule as it was."""
-    return moved.change is None and _but_checks(moved.domain) == _but_checks(before)
+    """Whether a move leaves all as it was but what has tables of its own, such as the schedule."""
+    return moved.change is None and _document(moved.domain) == _document(before)
 
 
 def apply(connection: Connection, now: datetime, moves: Sequence[tuple[Domain, Moved]]) -> list[Domain]:
@@ -79,9 +93,9 @@ def tell(connection: Connection, now: datetime, told: Sequence[Told]) -> list[Ev
     }
     added = []
     for each in told:
-        revision, time = taken[each.after.tenant]
-        taken[each.after.tenant] = revision + 1, time
-        added.append(_event(each, revision, time))
+        turn = taken[each.after.tenant]
+        taken[each.after.tenant] = turn._replace(revision=turn.revision + 1)
+        added.append(_event(each, turn, _held_sends(connection, each, turn.policy, now)))
     connection.execute(
         _INSERT_EVENT,
         [
@@ -98,23 +112,34 @@ def tell(connection: Connection, now: datetime, told: Sequence[Told]) -> list[Ev
     return added
 
 
-def _take(connection: Connection, tenant: str, count: int, now: datetime) -> tuple[int, datetime]:
+def _take(connection: Connection, tenant: str, count: int, now: datetime) -> _Turn:
     taken = connection.execute(_TAKE_REVISIONS, {"tenant": tenant, "count": count, "now": now}).one_or_none()
     if taken is None:
         message = f"a change was made for tenant {tenant!r}, which does not exist"
         raise RuntimeError(message)
-    head, time = taken
-    return head - count + 1, time
+    head, time, policy = taken
+    return _Turn(head - count + 1, time, load_policy(policy))
 
 
-def _event(told: Told, revision: int, time: datetime) -> Event:
+def _held_sends(connection: Connection, told: Told, policy: TenantPolicy, now: datetime) -> int:
+    """Return how many scheduled sends a change holds back or releases."""
+    before, after = told.before, told.after
+    # Other changes put nothing on hold that can be sent otherwise.
+    if before is None or told.change.type not in _ABOUT_SENDING:
+        return 0
+    if is_on_hold(before, policy) is is_on_hold(after, policy):
+        return 0
+    return uses.scheduled(connection, after.generation, now)
+
+
+def _event(told: Told, turn: _Turn, held_sends: int) -> Event:
     before, after, change = told.before, told.after, told.change
     if change.type is not EventType.DELETED:
-        after = replace(after, revision=revision, update_time=time)
+        after = replace(after, revision=turn.revision, update_time=turn.time)
     return Event(
         tenant=after.tenant,
-        revision=revision,
-        time=time,
+        revision=turn.revision,
+        time=turn.time,
         type=change.type,
         domain=after.name,
         previous_status=None if before is None else before.status,
@@ -122,4 +147,5 @@ def _event(told: Told, revision: int, time: datetime) -> Event:
         reason=change.reason,
         actor=change.actor,
         state=after,
+        held_sends=held_sends,
     )

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.core.domain import Contest, Domain, Moved, Status
 from service.ports import CheckedMove, Claim
-from service.store import rows
+from service.store import assessments, rows
 from service.store.locks import lock_names
 from service.store.tables import domains, names_held
 
@@ -168,6 +168,14 @@ def _verify(connection: Connection, now: datetime, settled: Settled, holders: Ma
         elif moved.domain.contested:
             owner = {"of_tenant": before.tenant, "of_name": before.name}
             connection.execute(_PROVED, {**owner, "now": now})
+    # From now on they have a health.
+    first = [
+        (before.tenant, before.name)
+        for before, moved in settled.steps.values()
+        if before.health is not moved.domain.health
+    ]
+    if first:
+        assessments.hasten(connection, first, now)
 
 
 def _take(connection: Connection, domain: Domain) -> bool:

@@ -20,7 +20,7 @@ from service.core import transfer
 from service.core.domain import Change, Domain, EventType, Move, Status
 from service.core.errors import Reason, ServiceError, domain_not_found, invalid_field
 from service.ports import CreateRequest, DomainFilter, DomainPage, IdentityRef
-from service.store import changes, identities, rows
+from service.store import assessments, changes, identities, rows, uses
 from service.store.document import dump_state, load_state
 from service.store.errors import concurrent_change
 from service.store.locks import lock_names
@@ -181,9 +181,11 @@ class SqlDomains(Part):
 
         def work(connection: Connection) -> tuple[int, set[str]]:
             last, holder = _lock_claim(connection, tenant, name)
-            connection.execute(_DELETE, {"generation": last.generation})
             now = self._clock.now()
+            uses.require_none(connection, last.generation, name, now)
+            connection.execute(_DELETE, {"generation": last.generation})
             identities.release(connection, IdentityRef(name, last.region), now)
+            assessments.forget(connection, (tenant, name), now)
             told = [changes.Told(last, last, Change(EventType.DELETED, actor=actor))]
             ended = None if holder is None else transfer.withdrawn(last, holder)
             if ended is not None and ended.change is not None:

@@ -4,7 +4,9 @@
    before there is any row of it, and the identity of it at the provider;
 2. rows of `checks`, by generation: each stands for its domain;
 3. names that are VERIFIED, by name: entries of the index `domains_one_verified`;
-4. rows of `tenants`, by id: they give revisions, and so come last.
+4. rows of `uses`, and then of `active_uses`, by their keys;
+5. rows of `deliveries`, and then of `assessments`, by their keys;
+6. rows of `tenants`, by id: they give revisions, and so come last.
 
 SQLite has one lock for all, which every writing transaction takes first.
 """

@@ -25,6 +25,7 @@ _READ = (
     .order_by(events.c.revision)
     .limit(bindparam("limit"))
 )
+_CHANGED = _READ.with_only_columns(events.c.domain)
 # Times never fall within a tenant, so that the oldest are the lowest revisions.
 _oldest = (
     select(events.c.tenant, events.c.revision)
@@ -66,6 +67,11 @@ class SqlEventLog(Part):
         wanted = {"tenant": tenant, "after": after, "limit": limit}
         found = self._database.query(lambda connection: connection.execute(_READ, wanted).scalars().all())
         return [load_event(document) for document in found]
+
+    def changed(self, tenant: str, after: int, *, limit: int) -> Collection[str]:
+        """See `EventLog.changed`."""
+        wanted = {"tenant": tenant, "after": after, "limit": limit}
+        return self._database.query(lambda connection: connection.execute(_CHANGED, wanted).scalars().all())
 
     def newest(
         self, tenant: str, names: frozenset[str] | None, *, before: int | None, limit: int

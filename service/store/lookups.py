@@ -9,9 +9,11 @@ import structlog
 from sqlalchemy import Engine, bindparam, select
 
 from service.core.domain import Domain
+from service.core.tenants import TenantPolicy
 from service.ports import LogBounds
 from service.store import errors, rows
 from service.store.direct import DirectConnection
+from service.store.document import load_policy
 from service.store.statements import is_listed, listed, written
 from service.store.tables import comparable, domains, tenants
 
@@ -34,17 +36,29 @@ class LookUps:
         self._database = database = engine.dialect.name
         of_tenant = rows.DOMAINS.where(domains.c.tenant == bindparam("tenant"))
         self._domains = written(of_tenant.where(is_listed(domains.c.name, database)), database)
+        known = select(domains.c.name).where(domains.c.tenant == bindparam("tenant"))
+        self._known = written(known.where(is_listed(domains.c.name, database)), database)
         bounds = select(tenants.c.id, tenants.c.trimmed, tenants.c.revision)
         self._bounds = written(bounds.where(is_listed(tenants.c.id, database)), database)
+        policies = select(tenants.c.id, tenants.c.policy)
+        self._policies = written(policies.where(is_listed(tenants.c.id, database)), database)
 
     def domains(self, tenant: str, names: Collection[str]) -> dict[str, Domain]:
         """Return those domains of a tenant that exist, by name."""
         found = self._fetch(self._domains, names, tenant=comparable(tenant))
         return {domain.name: domain for domain in map(_decode, found)}
 
+    def known(self, tenant: str, names: Collection[str]) -> set[str]:
+        """Return those names that are domains of a tenant."""
+        return {name for (name,) in self._fetch(self._known, names, tenant=comparable(tenant))}
+
     def bounds(self, ids: Collection[str]) -> Mapping[str, LogBounds]:
         """Return the bounds of the logs of those tenants that exist, by id."""
         return {tenant: LogBounds(trimmed, head) for tenant, trimmed, head in self._fetch(self._bounds, ids)}
+
+    def policies(self, ids: Collection[str]) -> dict[str, TenantPolicy]:
+        """Return the policies of those tenants that exist, by id."""
+        return {tenant: load_policy(text) for tenant, text in self._fetch(self._policies, ids)}
 
     def close(self) -> None:
         """Close the connection."""

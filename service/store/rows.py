@@ -1,4 +1,4 @@
-"""How a domain stands in the tables `domains` and `checks`: read, lock, write."""
+"""How a domain stands in its tables: read, lock, write."""
 
 from collections.abc import Collection, Sequence
 from operator import itemgetter
@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
+    func,
     insert,
     literal_column,
     null,
@@ -21,10 +22,12 @@ from sqlalchemy import (
 from service.core.domain import CheckState, Domain
 from service.core.errors import domain_not_found
 from service.ports import Claim
-from service.store.document import dump_domain, load_domain
+from service.store.document import dump_domain, load_domain, load_report
 from service.store.statements import run
 from service.store.tables import (
     Moment,
+    active_uses,
+    assessments,
     checks,
     domains,
     from_microseconds,
@@ -49,7 +52,22 @@ _NUMBERS = [
     type_coerce(column, BigInteger) if isinstance(column.type, Moment) else column
     for column in _CHECK_COLUMNS
 ]
-DOMAINS: Select[*tuple[Any, ...]] = select(domains.c.document, *_NUMBERS).join_from(domains, checks)
+_applications_differ = (
+    select(func.min(active_uses.c.application) != func.max(active_uses.c.application))
+    .where(
+        active_uses.c.generation == domains.c.generation,
+        active_uses.c.application != literal_column("''"),
+        active_uses.c.count > literal_column("0"),
+    )
+    .scalar_subquery()
+)
+DOMAINS: Select[*tuple[Any, ...]] = (
+    select(domains.c.document, *_NUMBERS, assessments.c.document, _applications_differ)
+    .join_from(domains, checks)
+    .outerjoin(
+        assessments, (assessments.c.tenant == domains.c.tenant) & (assessments.c.name == domains.c.name)
+    )
+)
 """Selects domains: `decode` turns each of its rows into one."""
 
 _ONE = DOMAINS.where(domains.c.tenant == bindparam("tenant"), domains.c.name == bindparam("name"))
@@ -113,7 +131,12 @@ def decode(row: Sequence[Any]) -> Domain:
         failing_since=optional_time(row[6]),
         failed_checks=row[7],
     )
-    return load_domain(row[0], schedule)
+    return load_domain(
+        row[0],
+        checks=schedule,
+        health_report=None if row[8] is None else load_report(row[8]),
+        is_shared=bool(row[9]),
+    )
 
 
 def find(connection: Connection, tenant: str, name: str) -> Domain:

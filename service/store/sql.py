@@ -2,21 +2,35 @@
 
 from service.ports import Clock, CommitHints, DatabaseIdentity
 from service.store import schema
+from service.store.assessments import SqlAssessments
 from service.store.checks import SqlChecks
 from service.store.database import Database
+from service.store.deliveries import SqlDeliveries
 from service.store.domains import SqlDomains
 from service.store.engine import connector, make_engine
 from service.store.hints import LocalHints, PostgresHints
 from service.store.identities import SqlIdentities
 from service.store.keys import SqlKeys
 from service.store.log import SqlEventLog
+from service.store.policies import SqlPolicies
 from service.store.schema import NotMigratedError, migrate, new_epoch
+from service.store.uses import SqlUses
 
 __all__ = ["NotMigratedError", "SqlStore", "migrate", "new_epoch", "open_store"]
 
 
-class SqlStore(SqlDomains, SqlChecks, SqlIdentities, SqlEventLog, SqlKeys):
-    """`DomainStore`, `CheckQueue`, `IdentityStore`, `EventLog` and `KeyStore` in one database."""
+class SqlStore(
+    SqlDomains,
+    SqlChecks,
+    SqlIdentities,
+    SqlUses,
+    SqlDeliveries,
+    SqlAssessments,
+    SqlEventLog,
+    SqlKeys,
+    SqlPolicies,
+):
+    """Every port that a database can serve, in one."""
 
     hints: CommitHints
     identity: DatabaseIdentity

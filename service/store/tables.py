@@ -102,8 +102,12 @@ tenants = Table(
     Column("revision", BigInteger, nullable=False),
     Column("change_time", Moment, nullable=False),
     Column("trimmed", BigInteger, nullable=False),
+    Column("policy", Text),
 )
-"""`revision` and `change_time` are of the last change; neither ever falls."""
+"""`revision` and `change_time` are of the last change; neither ever falls.
+
+`policy` is what the tenant has otherwise than by default, if anything.
+"""
 
 keys = Table(
     "keys",
@@ -198,6 +202,83 @@ create_requests = Table(
     Column("document", Text, nullable=False),
 )
 """First answers to creations that a caller named; `request` is a digest."""
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("generation", Identifier, ForeignKey("domains.generation", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Identifier, primary_key=True),
+    Column("use_id", Identifier, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("application", Identifier, nullable=False),
+    Column("scheduled_time", Moment),
+    Column("expire_time", Moment),
+    Column("create_time", Moment, nullable=False),
+    Column("update_time", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What uses a domain. HELD is no state that is kept: it follows from the domain's."""
+_expires = text("state = 'ACTIVE' AND expire_time IS NOT NULL")
+Index("uses_expiring", uses.c.expire_time, sqlite_where=_expires, postgresql_where=_expires)
+Index(
+    "uses_expiring_of_domain",
+    uses.c.generation,
+    uses.c.expire_time,
+    sqlite_where=_expires,
+    postgresql_where=_expires,
+)
+
+active_uses = Table(
+    "active_uses",
+    metadata,
+    Column("generation", Identifier, ForeignKey("domains.generation", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Identifier, primary_key=True),
+    Column("application", Identifier, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How many uses of a domain are kept as ACTIVE: counting them would take longer the more there are."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("tenant", Identifier, primary_key=True),
+    Column("name", Identifier, primary_key=True),
+    Column("hour", Moment, primary_key=True),
+    Column("sent", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("hard_bounces", BigInteger, nullable=False),
+    Column("complaints", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Counts of what became of a domain's messages, for each hour (its start).
+
+They are of the name: whoever deletes a domain and creates it again keeps its reputation.
+"""
+
+delivery_batches = Table(
+    "delivery_batches",
+    metadata,
+    Column("tenant", Identifier, primary_key=True),
+    Column("batch", LargeBinary, primary_key=True),
+    Column("create_time", Moment, nullable=False, index=True),
+    Column("document", Text, nullable=False),
+)
+"""Answers to batches of reports that were counted; `batch` is a digest of the caller's id."""
+
+assessments = Table(
+    "assessments",
+    metadata,
+    Column("tenant", Identifier, primary_key=True),
+    Column("name", Identifier, primary_key=True),
+    Column("due", Moment, index=True),
+    Column("document", Text),
+    sqlite_with_rowid=False,
+)
+"""The health of each domain that was ever VERIFIED or has counts, as it was last assessed.
+
+`due` is when it has to be assessed again; none where only new counts can change it.
+"""
 
 events = Table(
     "events",

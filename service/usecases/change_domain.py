@@ -7,6 +7,7 @@ from service.core import lifecycle, names
 from service.core.domain import Domain
 from service.core.errors import invalid_fields
 from service.core.keys import Scope
+from service.sending_memory import SendingMemory
 from service.usecases import limits
 from service.usecases.caller import Caller
 
@@ -16,6 +17,7 @@ class EnableDomain:
     """Resumes sending."""
 
     store: ports.DomainStore
+    memory: SendingMemory
 
     def __call__(self, caller: Caller, domain: str, reason: str = "") -> Domain:
         """Enable the domain and return it; unchanged where it is enabled.
@@ -26,11 +28,13 @@ class EnableDomain:
 
         """
         name = _writable(caller, domain, reason)
-        return self.store.change(
+        changed = self.store.change(
             caller.tenant,
             name,
             lambda before: lifecycle.enabled(before, reason=reason, actor=caller.actor),
         )
+        self.memory.forget(caller.tenant, name)
+        return changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class DisableDomain:
     """Pauses sending."""
 
     store: ports.DomainStore
+    memory: SendingMemory
 
     def __call__(self, caller: Caller, domain: str, reason: str = "") -> Domain:
         """Disable the domain and return it; unchanged where it is disabled.
@@ -48,11 +53,13 @@ class DisableDomain:
 
         """
         name = _writable(caller, domain, reason)
-        return self.store.change(
+        changed = self.store.change(
             caller.tenant,
             name,
             lambda before: lifecycle.disabled(before, reason=reason, actor=caller.actor),
         )
+        self.memory.forget(caller.tenant, name)
+        return changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +67,19 @@ class DeleteDomain:
     """Deletes a domain; the owner's DNS is left alone."""
 
     store: ports.DomainStore
+    memory: SendingMemory
 
     def __call__(self, caller: Caller, domain: str) -> int:
         """Delete the domain and return the revision of its DELETED event.
 
         Raises:
-            ServiceError: INVALID_DOMAIN, DOMAIN_NOT_FOUND, MISSING_SCOPE.
+            ServiceError: INVALID_DOMAIN, DOMAIN_NOT_FOUND, DOMAIN_IN_USE, MISSING_SCOPE.
 
         """
         name = _writable(caller, domain)
-        return self.store.delete(caller.tenant, name, actor=caller.actor)
+        revision = self.store.delete(caller.tenant, name, actor=caller.actor)
+        self.memory.forget(caller.tenant, name)
+        return revision
 
 
 def _writable(caller: Caller, domain: str, reason: str = "") -> str:

@@ -1,6 +1,5 @@
-"""Tenants and their API keys: what operators do on the command line."""
+"""API keys: what operators do with them on the command line."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,9 +10,6 @@ from service.core.errors import Violation, invalid_field, invalid_fields
 from service.core.keys import Key, Scope
 from service.usecases import limits
 
-DEFAULT_TENANT = "default"
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
-
 
 @dataclass(frozen=True, slots=True)
 class ManageKeys:
@@ -21,23 +17,6 @@ class ManageKeys:
 
     store: ports.KeyStore
     clock: ports.Clock
-
-    def create_tenant(self, tenant: str) -> bool:
-        """Add a tenant; False when there is one of this id.
-
-        Raises:
-            ServiceError: INVALID_FIELD.
-
-        """
-        if not _TENANT.fullmatch(tenant):
-            raise invalid_field(
-                "tenant", "must be 1 to 63 lower-case letters, digits and hyphens, no hyphen first"
-            )
-        return self.store.create_tenant(tenant)
-
-    def tenants(self) -> Sequence[str]:
-        """Return the ids of all tenants."""
-        return self.store.tenants()
 
     def create(
         self,
@@ -70,7 +49,8 @@ class ManageKeys:
         """Have a key that was chosen elsewhere be a key with every scope.
 
         Does nothing where it is one already, so that a replica may start with
-        it again and again; a revoked key stays revoked.
+        it again and again; a revoked key stays revoked. The tenant is made
+        where there is none.
 
         Raises:
             ServiceError: INVALID_FIELD for what is no key, or for a key id

@@ -16,7 +16,7 @@ from service import ports
 from service.clock import SystemClock
 from service.core.domain import Change, Domain, EventType, Moved
 from service.store.sql import SqlStore, open_store
-from service.usecases.manage_keys import DEFAULT_TENANT
+from service.usecases.manage_tenants import DEFAULT_TENANT
 from tests.bench import bare, loading, processes, streams
 from tests.bench.databases import SQLITE, Databases
 from tests.bench.figures import AtLeast, Figure, Rate, compared, side_by_side

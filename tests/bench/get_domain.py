@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kraiter.domains.v1 import domain_service_pb2 as pb
 
-from service.usecases.manage_keys import DEFAULT_TENANT
+from service.usecases.manage_tenants import DEFAULT_TENANT
 from tests.bench import bare, calls, loading, processes
 from tests.bench.databases import POSTGRESQL, SQLITE, Databases
 from tests.bench.figures import AtLeast, Figure, compared, side_by_side

@@ -11,7 +11,7 @@ import grpc
 import uvloop
 from kraiter.domains.v1 import domain_service_pb2 as pb
 
-from service.usecases.manage_keys import DEFAULT_TENANT
+from service.usecases.manage_tenants import DEFAULT_TENANT
 from tests.bench import bare, loading, processes, streams
 from tests.bench.databases import POSTGRESQL, SQLITE, Databases
 from tests.bench.fan_out import PATH as WATCH_PATH

@@ -32,6 +32,11 @@ def name(number: int) -> str:
     return f"d{number:06}.{ZONE}"
 
 
+def generation(number: int) -> str:
+    """Return the generation of a domain that was loaded, counted from 0."""
+    return f"generation{number:06}"
+
+
 def published(count: int) -> list[Record]:
     """Return the records of the domains, as their owners publish them."""
     return [record for number in range(count) for record in sample_records(name(number))]
@@ -62,27 +67,27 @@ def load(url: str, tenant: str, count: int, *, first_due: datetime, apart: timed
         if not is_postgresql(engine):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         for numbers in _batches(count):
-            generations = [f"generation{number:06}" for number in numbers]
+            generations = [generation(number) for number in numbers]
             connection.execute(
                 insert(domains),
                 [
                     {
                         "tenant": tenant,
                         "name": name(number),
-                        "generation": generation,
+                        "generation": own,
                         "status": sample.status.value,
                         "health": sample.health.value,
                         "sending_enabled": True,
-                        "document": document.replace(_NAME, name(number)).replace(_GENERATION, generation),
+                        "document": document.replace(_NAME, name(number)).replace(_GENERATION, own),
                     }
-                    for number, generation in zip(numbers, generations, strict=True)
+                    for number, own in zip(numbers, generations, strict=True)
                 ],
             )
             connection.execute(
                 insert(checks),
                 [
-                    {"generation": generation, "claim_time": due, **_schedule(due)}
-                    for number, generation in zip(numbers, generations, strict=True)
+                    {"generation": own, "claim_time": due, **_schedule(due)}
+                    for number, own in zip(numbers, generations, strict=True)
                     for due in [first_due + number * apart]
                 ],
             )

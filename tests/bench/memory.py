@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from service.usecases.manage_keys import DEFAULT_TENANT
+from service.usecases.manage_tenants import DEFAULT_TENANT
 from tests.bench import bare, loading, processes, streams
 from tests.bench.databases import SQLITE, Databases
 from tests.bench.fan_out import PATH as WATCH_PATH

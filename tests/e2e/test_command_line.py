@@ -107,6 +107,65 @@ def test_key_limited_to_domains_and_time_says_so(server: ServerProcess) -> None:
         client.domains.delete("mine.limits.example")
 
 
+def policy(printed: str) -> dict[str, tuple[str, str]]:
+    """Return the policy of a tenant that a command printed: each value, and whose it is."""
+    heading, *lines = map(str.split, printed.splitlines())
+    assert heading == ["policy", "value", "whose"]
+    return {name: (value, whose) for name, value, whose in lines}
+
+
+def test_a_tenants_policy_is_set_field_by_field(tmp_path: Path) -> None:
+    """What is not given stays, `default` takes an own value away; beside it stands what the settings say."""
+    service = unstarted(tmp_path, {"KRAITER_BOUNCE_WARNING": "6%"})
+    for tenant in ("acme", "rival"):
+        output(service, "tenants", "create", tenant)
+    default = {
+        "bounce-warning": ("6%", "default"),
+        "bounce-critical": ("10%", "default"),
+        "complaint-warning": ("0.1%", "default"),
+        "complaint-critical": ("0.5%", "default"),
+        "on-critical": ("throttle", "default"),
+        "messages-per-hour": ("100", "default"),
+    }
+    assert policy(output(service, "tenants", "show", "acme")) == default
+
+    rates = ("--bounce-warning", "4%", "--complaint-warning", "0.0007", "--complaint-critical", "0.4%")
+    set_first = output(service, "tenants", "set", "acme", *rates, "--messages-per-hour", "50")
+    own = default | {
+        "bounce-warning": ("4%", "own"),
+        "complaint-warning": ("0.07%", "own"),
+        "complaint-critical": ("0.4%", "own"),
+        "messages-per-hour": ("50", "own"),
+    }
+    assert policy(set_first) == policy(output(service, "tenants", "show", "acme")) == own
+
+    changes = ("--bounce-critical", "8%", "--on-critical", "suspend", "--complaint-warning", "default")
+    own |= {
+        "bounce-critical": ("8%", "own"),
+        "on-critical": ("suspend", "own"),
+        "complaint-warning": ("0.1%", "default"),
+    }
+    assert policy(output(service, "tenants", "set", "acme", *changes)) == own
+
+    options = [argument for name in default for argument in (f"--{name}", "default")]
+    assert policy(output(service, "tenants", "set", "acme", *options)) == default
+    assert policy(output(service, "tenants", "show", "rival")) == default
+
+
+def test_every_wrong_value_of_a_policy_is_told_in_one_line(tmp_path: Path) -> None:
+    """And nothing of the policy changes."""
+    service = unstarted(tmp_path, {"KRAITER_COMPLAINT_CRITICAL": "0.3%"})
+    output(service, "tenants", "create", "acme")
+    before = output(service, "tenants", "show", "acme")
+    wrong = ("--bounce-critical", "101%", "--complaint-warning", "0.4%", "--messages-per-hour", "0")
+    assert refusal(service, "tenants", "set", "acme", *wrong, "--on-critical", "suspend") == (
+        "bounce-critical: must be above 0% and at most 100%, and is 101%; "
+        "complaint-warning: must not be above complaint-critical=0.3%, and is 0.4%; "
+        "messages-per-hour: must be from 1 to 1000000, and is 0"
+    )
+    assert output(service, "tenants", "show", "acme") == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -119,6 +178,12 @@ def test_key_limited_to_domains_and_time_says_so(server: ServerProcess) -> None:
             "soon",
         ),
         (("keys", "revoke", "abcdef"), "abcdef"),
+        (("tenants", "show", "nobody"), "nobody"),
+        (("tenants", "set", "nobody"), "nobody"),
+        (("tenants", "set", "default", "--bounce-warning", "much"), "--bounce-warning"),
+        (("tenants", "set", "default", "--complaint-critical", "5 %"), "--complaint-critical"),
+        (("tenants", "set", "default", "--messages-per-hour", "few"), "--messages-per-hour"),
+        (("tenants", "set", "default", "--on-critical", "ignore"), "ignore"),
     ],
     ids=lambda value: "-".join(value[:3]) if isinstance(value, tuple) else "",
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from google.protobuf import field_mask_pb2
+from google.protobuf import field_mask_pb2, timestamp_pb2
 from google.protobuf.message import Message
 from kraiter.domains.v1 import domain_service_pb2 as pb
 from kraiter.domains.v1 import sending_service_pb2 as sending_pb
@@ -11,6 +11,13 @@ from kraiter.domains.v1.domain_pb2 import Domain
 _MASK = field_mask_pb2.FieldMask(paths=["dmarc_policy"])
 _SNAPSHOT = pb.WatchStatusRequest.CURRENT_STATE
 _KIND = sending_pb.DomainUse.SEQUENCE
+
+
+def _now() -> timestamp_pb2.Timestamp:
+    message = timestamp_pb2.Timestamp()
+    message.GetCurrentTime()
+    return message
+
 
 REQUESTS: Mapping[str, Callable[[str], Message]] = {
     "CreateDomain": lambda name: pb.CreateDomainRequest(domain=name),
@@ -29,7 +36,9 @@ REQUESTS: Mapping[str, Callable[[str], Message]] = {
     "DeleteDomainUse": lambda name: sending_pb.DeleteDomainUseRequest(domain=name, kind=_KIND, use_id="u"),
     "ListDomainUses": lambda name: sending_pb.ListDomainUsesRequest(domain=name),
     "ReportDeliveries": lambda name: sending_pb.ReportDeliveriesRequest(
-        batch_id="b", reports=[sending_pb.DeliveryReport(domain=name, sent=1)]
+        # Not the same for two names: the second would be answered as the first.
+        batch_id=name,
+        reports=[sending_pb.DeliveryReport(domain=name, time=_now(), sent=1)],
     ),
 }
 

@@ -18,28 +18,20 @@ from kraiter import errors
 from kraiter.domains.v1 import domain_pb2, domain_service_pb2, sending_service_pb2
 
 from service import ports
+from service.app import make_usecases
+from service.assessor import HealthAssessor
 from service.clock import SystemClock
 from service.core import keys, lifecycle
 from service.core.answers import Answer, Answers, Outcome, Question, RecordType
+from service.core.health import HealthPolicy
 from service.core.keys import Key, Scope
 from service.core.tokens import TokenSealer
 from service.mail import LocalMailProvider
 from service.rpc import RpcConfig, RpcServer, WatchCodec
+from service.sending_memory import SendingMemory
+from service.settings import Settings
 from service.store.sql import SqlStore, migrate, open_store
-from service.usecases import (
-    CreateDomain,
-    DeleteDomain,
-    DisableDomain,
-    EnableDomain,
-    ExportDnsRecords,
-    GetDomain,
-    ListDomains,
-    ListStatusEvents,
-    UpdateDomain,
-    UseCases,
-    VerifyDomain,
-    WatchStatus,
-)
+from service.usecases import UseCases
 from service.verifier import Verifier, VerifierConfig
 from service.watch import Hub, HubConfig
 
@@ -217,33 +209,14 @@ def running(
             policy=policy,
             config=VerifierConfig(threads=0, min_interval=timedelta()),
         )
-        usecases = UseCases(
-            create_domain=CreateDomain(
-                store=opened,
-                identities=opened,
-                provider=provider,
-                clock=clock,
-                policy=policy,
-                region="eu-west-1",
-                quota=quota,
-            ),
-            get_domain=GetDomain(opened),
-            list_domains=ListDomains(opened, tokens),
-            delete_domain=DeleteDomain(opened),
-            verify_domain=VerifyDomain(opened, opened, verifier, clock, policy),
-            enable_domain=EnableDomain(opened),
-            disable_domain=DisableDomain(opened),
-            update_domain=UpdateDomain(opened, provider, clock, policy),
-            watch_status=WatchStatus(
-                log=opened,
-                queue=opened,
-                clock=clock,
-                tokens=tokens,
-                intervals=policy.intervals,
-                heartbeat=timedelta(seconds=1),
-            ),
-            list_status_events=ListStatusEvents(opened, tokens),
-            export_dns_records=ExportDnsRecords(opened),
+        memory = SendingMemory(store=opened, log=opened, policies=opened)
+        assessor = HealthAssessor(store=opened, clock=clock, policy=HealthPolicy())
+        usecases = make_usecases(
+            Settings(domain_quota=quota, watch_heartbeat=timedelta(seconds=1)),
+            opened,
+            verifier=verifier,
+            provider=provider,
+            memory=memory,
         )
         hub = Hub(
             log=opened,
@@ -256,6 +229,8 @@ def running(
             config=HubConfig(poll=0.01),
         )
         await hub.start()
+        memory.start()
+        assessor.start()
         server = RpcServer(
             usecases=change(usecases),
             hub=hub,
@@ -268,6 +243,8 @@ def running(
         await asyncio.wrap_future(stopping)
         await server.stop(grace=5)
         verifier.stop()
+        for worker in (memory, assessor):
+            await asyncio.to_thread(worker.end)
 
     def run() -> None:
         try:

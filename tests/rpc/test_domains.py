@@ -6,7 +6,7 @@ import kraiter
 import pytest
 from kraiter.domains.v1 import domain_pb2 as pb
 
-from tests.rpc.running import METHODS, Failure, Running, running
+from tests.rpc.running import Running, running
 
 Domain = pb.Domain
 
@@ -239,14 +239,3 @@ def test_the_quota_is_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
                 client.domains.create("b.example.com")
         assert caught.value.reason == "DOMAIN_QUOTA"
         assert caught.value.retry_after is None
-
-
-@pytest.mark.parametrize("path", [path for path in METHODS if "SendingService" in path])
-def test_what_is_to_come_says_so(service: Running, key: str, path: str) -> None:
-    """RPCs that this version lacks answer UNIMPLEMENTED, to callers who may call them."""
-    answer = service.call(path, b"", key)
-    assert isinstance(answer, Failure)
-    assert answer.reason == "UNIMPLEMENTED"
-    stranger = service.call(path, b"", None)
-    assert isinstance(stranger, Failure)
-    assert stranger.reason == "MISSING_KEY"

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Never
 
 import grpc
 import kraiter
 import pytest
+import structlog
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
@@ -26,6 +28,7 @@ from tests.support.logged import captured_logs
 
 GET = "/kraiter.domains.v1.DomainService/GetDomain"
 DISABLE = "/kraiter.domains.v1.DomainService/DisableDomain"
+WATCH = "/kraiter.domains.v1.DomainService/WatchStatus"
 SECRET = "password=hunter2 at db.internal"
 
 
@@ -118,6 +121,24 @@ def test_every_call_is_one_log_line(service: Running, tenant: str, key: str) -> 
     assert lines[0]["duration_ms"] > 0
     assert lines[0]["peer"].startswith("ipv4:127.0.0.1:")
     assert key not in str(logs)
+
+
+@pytest.mark.parametrize(("method", "usecase"), [(DISABLE, "disable_domain"), (WATCH, "watch_status")])
+def test_what_a_call_has_logged_bears_its_request_id(tmp_path: Path, method: str, usecase: str) -> None:
+    """Also on the thread that answers it."""
+
+    def note(*_arguments: object) -> Never:
+        structlog.get_logger().info("noted")
+        raise ServiceError(Reason.DOMAIN_NOT_FOUND, "nothing here")
+
+    with (
+        running(tmp_path, change=lambda usecases: replace(usecases, **{usecase: note})) as service,  # type: ignore[arg-type]  # stands in for the class
+        captured_logs() as logs,
+    ):
+        service.call(method, b"", service.new_key(service.new_tenant()))
+    (noted,) = [line for line in logs if line["event"] == "noted"]
+    (finished,) = [line for line in logs if line["event"] == "rpc_finished"]
+    assert noted["request_id"] == finished["request_id"]
 
 
 # --- failures of ours --------------------------------------------------------

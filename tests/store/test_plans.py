@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, Executable, event, text
 
 from service.ports import DomainFilter
-from service.store import checks, contests, domains, identities, log, rows
+from service.store import assessments, checks, contests, domains, identities, log, rows, uses
 from service.store.engine import is_postgresql, make_engine
 from tests.support.samples import NOON
 
@@ -47,9 +47,24 @@ def explaining(url: str) -> Iterator[Connection]:
         (rows._OF_NAME, {"name": "example.com"}, "names_held"),
         (identities._FIRST_DUE, {"now": NOON}, "loose_identities_due_index"),
         (log._oldest.element, {"before": NOON, "limit": 10}, "events_by_time"),
+        (uses._EXPIRED, {"of_generation": "one", "now": NOON}, "uses_expiring_of_domain"),
+        (uses._TAKE_EXPIRED, {"now": NOON, "limit": 10}, "uses_expiring"),
+        (assessments._TAKE_DUE, {"now": NOON, "limit": 10}, "assessments_due_index"),
         (domains._matching("acme", DomainFilter(prefix="exa"), "exb"), {}, "domains"),
     ],
-    ids=["claim_due", "next_due", "claimed", "holders", "of_name", "first_removal", "trim", "page"],
+    ids=[
+        "claim_due",
+        "next_due",
+        "claimed",
+        "holders",
+        "of_name",
+        "first_removal",
+        "trim",
+        "expired_of_domain",
+        "expired",
+        "assess",
+        "page",
+    ],
 )
 def test_an_index_finds_the_rows(
     explaining: Connection, statement: Executable, terms: dict[str, object], index: str

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import kraiter
-from kraiter.client import Watch
 from kraiter.domains.v1.domain_pb2 import DnsRecord, Domain, StatusEvent
 from kraiter.domains.v1.domain_service_pb2 import WatchStatusRequest
+from kraiter.watch import Watch
 
 from tests.support.farm import SERVERS, Farm, Publication
 from tests.support.server import KEY

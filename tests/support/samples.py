@@ -5,8 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from service.core import health
 from service.core.answers import RecordType
 from service.core.domain import CheckState, Domain, Status, StatusReason
+from service.core.health import Counts, HealthReport, Thresholds
 from service.core.records import DmarcPolicy, Purpose, Record
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -54,3 +56,20 @@ def sample_domain(tenant: str = "acme", name: str = "example.com", **changes: An
         checks=CheckState(next_check_time=NOON + timedelta(seconds=5), fast_since=NOON),
     )
     return replace(domain, **changes)
+
+
+def sample_report(
+    counts: Counts,
+    before: HealthReport | None = None,
+    *,
+    at: datetime = NOON,
+    thresholds: Thresholds | None = None,
+) -> HealthReport:
+    """Return what becomes of a report by these counts of the last seven days."""
+    return health.assess(
+        before,
+        counts,
+        thresholds=thresholds or Thresholds(),
+        window=health.window_at(at, timedelta(days=7)),
+        since=at,
+    )

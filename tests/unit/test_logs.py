@@ -48,6 +48,12 @@ def test_what_is_not_important_enough_is_left_out() -> None:
     ]
 
 
+def test_a_logger_tells_what_is_left_out() -> None:
+    """So that nobody has to make an event that is not wanted."""
+    (event,) = written_by("log.info('told', debug=log.is_enabled_for(10), info=log.is_enabled_for(20))")
+    assert (event["debug"], event["info"]) == (False, True)
+
+
 def test_what_a_request_is_bound_to_is_in_its_events() -> None:
     """It is read where the event happens, not where it is written."""
     (event, after) = written_by(

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from service import setting_texts, settings
-from service.setting_kinds import Endpoint, format_duration, parse_duration, parse_endpoint
+from service.setting_kinds import (
+    Endpoint,
+    format_duration,
+    format_rate,
+    parse_duration,
+    parse_endpoint,
+    parse_rate,
+)
 from service.settings import Settings, SettingsError
 
 SECRET = "kr_abcd1234_0123456789abcdefghij"
@@ -36,6 +43,9 @@ def test_nothing_needs_to_be_set() -> None:
     assert loaded.listen == Endpoint("127.0.0.1", 50051)
     assert loaded.database_url.get_secret_value() == "sqlite:///var/kraiter.db"
     assert loaded.event_retention == timedelta(days=7)
+    assert loaded.health_window == timedelta(days=7)
+    assert (loaded.bounce_warning, loaded.bounce_critical) == (0.05, 0.1)
+    assert (loaded.complaint_warning, loaded.complaint_critical) == (0.001, 0.005)
     assert loaded.bootstrap_api_key is None
 
 
@@ -49,6 +59,12 @@ def test_nothing_needs_to_be_set() -> None:
         ("KRAITER_DOMAIN_QUOTA", "0", "domain_quota", 0),
         ("KRAITER_REGION", "us-gov-west-1", "region", "us-gov-west-1"),
         ("KRAITER_LOG_FORMAT", "json", "log_format", "json"),
+        ("KRAITER_HEALTH_WINDOW", "90d", "health_window", timedelta(days=90)),
+        ("KRAITER_BOUNCE_WARNING", "4%", "bounce_warning", 0.04),
+        ("KRAITER_BOUNCE_WARNING", "0.7%", "bounce_warning", 0.007),
+        ("KRAITER_BOUNCE_CRITICAL", "100%", "bounce_critical", 1.0),
+        ("KRAITER_COMPLAINT_WARNING", "0.0015", "complaint_warning", 0.0015),
+        ("KRAITER_COMPLAINT_CRITICAL", " 2% ", "complaint_critical", 0.02),
         (
             "KRAITER_DNS_NAMESERVERS",
             "9.9.9.9, 127.0.0.1:5353, 2620:fe::fe, [::1]:54",
@@ -96,6 +112,22 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ),
         ("KRAITER_RPC_THREADS", "0", "KRAITER_RPC_THREADS=0: must be a whole number from 1 to 256"),
         ("KRAITER_RPC_THREADS", "1.5", "KRAITER_RPC_THREADS=1.5: must be a whole number from 1 to 256"),
+        (
+            "KRAITER_HEALTH_WINDOW",
+            "30m",
+            "KRAITER_HEALTH_WINDOW=30m: must be a duration from 1h to 90d, such as 250ms, 10s, 5m, 72h or 7d",
+        ),
+        *(
+            (
+                "KRAITER_COMPLAINT_WARNING",
+                text,
+                (
+                    f"KRAITER_COMPLAINT_WARNING={text}: must be a rate above 0% and at most 100%, "
+                    "such as 5%, 0.1% or 0.05"
+                ),
+            )
+            for text in ("0%", "0", "100.1%", "5", "-1%", "1e-3", "nan", "5 %", "%", "one")
+        ),
         ("KRAITER_CHANNELZ", "maybe", "KRAITER_CHANNELZ=maybe: must be true or false"),
         ("KRAITER_DNS_MODE", "stub", "KRAITER_DNS_MODE=stub: must be authoritative or recursive"),
         ("KRAITER_LOG_LEVEL", "loud", "KRAITER_LOG_LEVEL=loud: must be debug, info, warning or error"),
@@ -129,6 +161,16 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
             "KRAITER_DNS_BUDGET",
             "500ms",
             "KRAITER_DNS_TIMEOUT=1s: must not be above KRAITER_DNS_BUDGET=500ms",
+        ),
+        (
+            "KRAITER_BOUNCE_WARNING",
+            "0.11",
+            "KRAITER_BOUNCE_WARNING=11%: must not be above KRAITER_BOUNCE_CRITICAL=10%",
+        ),
+        (
+            "KRAITER_COMPLAINT_CRITICAL",
+            "0.05%",
+            "KRAITER_COMPLAINT_WARNING=0.1%: must not be above KRAITER_COMPLAINT_CRITICAL=0.05%",
         ),
     ],
 )
@@ -208,6 +250,10 @@ def test_the_table_has_a_row_for_every_setting() -> None:
         "| `KRAITER_GRACE_PERIOD` | `72h` | How long records must have been broken before a VERIFIED domain "
         "becomes FAILED. Allowed: a duration from 0ms to 90d, such as 250ms, 10s, 5m, 72h or 7d. |"
     ) in rows
+    assert (
+        "| `KRAITER_COMPLAINT_WARNING` | `0.1%` | The rate of complaints at which health becomes WARNING. "
+        "Allowed: a rate above 0% and at most 100%, such as 5%, 0.1% or 0.05. |"
+    ) in rows
     assert all(row.count("|") == 4 and "None" not in row for row in rows)
 
 
@@ -218,10 +264,25 @@ def test_durations_survive_being_written(number: int, unit: str) -> None:
     assert parse_duration(format_duration(duration)) == duration
 
 
-@given(st.text(max_size=12))
-def test_any_text_is_a_duration_or_a_value_error(text: str) -> None:
+@given(st.floats(min_value=1e-9, max_value=1).map(lambda rate: round(rate, 9)))
+def test_rates_survive_being_written(rate: float) -> None:
+    """A rate is shown as the very percentage that it is read back from."""
+    shown = format_rate(rate)
+    assert shown.endswith("%")
+    assert parse_rate(shown) == rate
+
+
+@given(st.integers(0, 999_999))
+def test_a_percentage_is_the_fraction_that_it_says(thousandths: int) -> None:
+    """Without the rounding that a division by 100 would add: a threshold is what was written."""
+    percentage = f"{thousandths // 1000}.{thousandths % 1000:03}%"
+    assert parse_rate(percentage) == float(f"{thousandths}e-5")
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[0-9.%]{1,12}", fullmatch=True))
+def test_any_text_is_read_or_a_value_error(text: str) -> None:
     """No text makes the parsers fail in a way that would not be a line."""
-    for parse in (parse_duration, parse_endpoint):
+    for parse in (parse_duration, parse_endpoint, parse_rate):
         try:
             parse(text)
         except ValueError:
@@ -243,3 +304,19 @@ def test_any_text_is_a_duration_or_a_value_error(text: str) -> None:
 def test_durations_are_shown_as_people_write_them(text: str, shown: str) -> None:
     """The largest unit that divides a duration is used, days from the fourth on."""
     assert format_duration(parse_duration(text)) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("5.0%", "5%"),
+        ("0.05", "5%"),
+        ("10%", "10%"),
+        ("1", "100%"),
+        ("0.10%", "0.1%"),
+        ("0.0005%", "0.0005%"),
+    ],
+)
+def test_rates_are_shown_as_percentages(text: str, shown: str) -> None:
+    """Without digits that say nothing, and never with an exponent."""
+    assert format_rate(parse_rate(text)) == shown

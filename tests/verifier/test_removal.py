@@ -13,6 +13,7 @@ from service.core.keys import Scope
 from service.core.records import Identity
 from service.mail import LocalMailProvider
 from service.removal import IdentityRemover
+from service.sending_memory import SendingMemory
 from service.store.sql import SqlStore
 from service.usecases import CreateDomain, DeleteDomain
 from service.usecases.caller import Caller
@@ -48,6 +49,11 @@ class CountedProvider:
     def states(self, refs: Sequence[ports.IdentityRef]) -> Mapping[ports.IdentityRef, ports.ProviderState]:
         """Return READY for all."""
         return dict.fromkeys(refs, ports.ProviderState.READY)
+
+
+def delete_domain(opened: SqlStore) -> DeleteDomain:
+    """DeleteDomain, with nobody who asks whether domains may send."""
+    return DeleteDomain(opened, SendingMemory(store=opened, log=opened, policies=opened))
 
 
 @pytest.fixture
@@ -89,7 +95,7 @@ def test_an_identity_goes_with_the_last_claim(
     for tenant in ("acme", "rival"):
         create(caller(tenant), NewDomain(domain=NAME))
     assert kept.identities == {REF}
-    delete = DeleteDomain(opened)
+    delete = delete_domain(opened)
     delete(caller("acme"), NAME)
     assert not remover.remove_one()
     assert kept.identities == {REF}
@@ -108,7 +114,7 @@ def test_a_provider_in_trouble_is_asked_again_less_and_less_often(
 ) -> None:
     """Until the identity is removed, whatever the error is."""
     create(caller("acme"), NewDomain(domain=NAME))
-    DeleteDomain(opened)(caller("acme"), NAME)
+    delete_domain(opened)(caller("acme"), NAME)
     for failure, delay in [
         (ServiceError(Reason.PROVIDER_UNAVAILABLE, "try later"), 5),
         (RuntimeError("a bug"), 10),
@@ -143,7 +149,7 @@ def test_a_creation_waits_for_a_removal_and_makes_the_identity_anew(
 ) -> None:
     """The domain never has an identity that is about to go."""
     create(caller("acme"), NewDomain(domain=NAME))
-    DeleteDomain(opened)(caller("acme"), NAME)
+    delete_domain(opened)(caller("acme"), NAME)
     taken = opened.take_removal(clock.now(), timedelta(minutes=1))
     assert taken is not None
     pauses = []
@@ -167,7 +173,7 @@ def test_a_remover_that_runs_removes_and_ends(
 ) -> None:
     """By itself."""
     create(caller("acme"), NewDomain(domain=NAME))
-    DeleteDomain(opened)(caller("acme"), NAME)
+    delete_domain(opened)(caller("acme"), NAME)
     remover.start()
     until(lambda: not kept.identities)
     remover.end()

@@ -8,6 +8,8 @@ from service.core import advice, verdict
 from service.core.advice import AdviceCode
 from service.core.answers import Question, RecordType
 from service.core.domain import Domain
+from service.core.health import Counts
+from tests.support.samples import sample_report
 from tests.unit.core import zones
 
 DMARC = Question("_dmarc.example.com", RecordType.TXT)
@@ -50,3 +52,42 @@ def test_a_record_that_cannot_be_read_whole_calls_for_none(record: str) -> None:
 def test_before_the_first_check_nothing_is_known() -> None:
     """Advice on a record needs the record."""
     assert advice.for_domain(zones.domain("mail.example.com")) == ()
+
+
+BOUNCES, COMPLAINTS = AdviceCode.HIGH_BOUNCES, AdviceCode.HIGH_COMPLAINTS
+
+
+@pytest.mark.parametrize(
+    ("bounces", "complaints", "expected"),
+    [
+        (0, 0, []),
+        (500, 10, []),
+        (600, 0, [BOUNCES]),
+        (2000, 0, [BOUNCES]),
+        (0, 20, [COMPLAINTS]),
+        (0, 100, [COMPLAINTS]),
+        (600, 100, [BOUNCES, COMPLAINTS]),
+    ],
+)
+def test_each_rate_that_is_high_calls_for_advice(
+    bounces: int, complaints: int, expected: list[AdviceCode]
+) -> None:
+    """From WARNING on, whichever of them decides on health."""
+    report = sample_report(Counts(10_000, 10_000, bounces, complaints))
+    domain = replace(zones.domain("mail.example.com"), health_report=report)
+    assert [given.code for given in advice.for_domain(domain)] == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "causes"),
+    [
+        (Counts(10_000, 8000, hard_bounces=2000), ["old or bought lists", "confirmed"]),
+        (Counts(10_000, 10_000, complaints=100), ["unwanted", "frequent", "unsubscribe link"]),
+    ],
+)
+def test_advice_on_a_high_rate_names_its_usual_causes(counts: Counts, causes: list[str]) -> None:
+    """In one sentence, as all advice."""
+    domain = replace(zones.domain("mail.example.com"), health_report=sample_report(counts))
+    (given,) = advice.for_domain(domain)
+    assert [cause for cause in causes if cause not in given.text] == []
+    assert "." not in given.text

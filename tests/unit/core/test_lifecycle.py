@@ -9,16 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core import lifecycle, schedule
-from service.core.domain import Domain, EventType, Moved, Status, StatusReason
-from service.core.health import Health
+from service.core.domain import Change, Domain, EventType, Moved, Status, StatusReason
+from service.core.health import Counts, Health, HealthReason, HealthReport
 from service.core.lifecycle import Check, Policy
 from service.core.records import Finding, Problem, Record, RecordState
 from service.core.verdict import Outcome, Verdict
-from tests.support.samples import sample_domain
+from tests.support.samples import sample_domain, sample_report
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 POLICY = Policy()
 HOUR = timedelta(hours=1)
+WELL = Counts(sent=10_000, delivered=10_000)
+BOUNCING = WELL._replace(hard_bounces=2000)
+COMPLAINED = WELL._replace(complaints=30)
 STATES = {
     Outcome.PASSED: Finding(RecordState.FOUND),
     Outcome.FAILED: Finding(RecordState.MISSING, problem=Problem.NOT_PUBLISHED, hint="Add it"),
@@ -83,6 +86,17 @@ def verified(at: datetime = NOW) -> Domain:
 def failed(at: datetime = NOW + 73 * HOUR) -> Domain:
     """Return a domain whose window ran out."""
     return check(new_domain(), Outcome.FAILED, at).domain
+
+
+def assessed(domain: Domain, counts: Counts) -> Moved:
+    """Assess the health of a domain."""
+    return lifecycle.assessed(domain, sample_report(counts, domain.health_report))
+
+
+def report_of(domain: Domain) -> HealthReport:
+    """Return the figures of a domain that was assessed."""
+    assert domain.health_report is not None
+    return domain.health_report
 
 
 def test_a_pending_domain_with_all_records_becomes_verified_and_healthy() -> None:
@@ -235,6 +249,66 @@ def test_disable_and_enable_are_idempotent_in_every_status() -> None:
         resumed = lifecycle.enabled(paused.domain, reason="", actor="key:a")
         assert resumed.domain == domain
         assert lifecycle.enabled(domain, reason="", actor="key:a").change is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "health", "reason"),
+    [
+        (BOUNCING, Health.CRITICAL, HealthReason.BOUNCE_RATE),
+        (COMPLAINED, Health.WARNING, HealthReason.COMPLAINT_RATE),
+    ],
+)
+def test_an_assessment_that_changes_health_is_told(
+    counts: Counts, health: Health, reason: HealthReason
+) -> None:
+    """With the rate that decided, by the assessment; status and schedule stay."""
+    before = verified()
+    moved = assessed(before, counts)
+    assert moved.domain == replace(before, health=health, health_report=sample_report(counts))
+    assert moved.change == Change(EventType.HEALTH_CHANGED, reason, "health")
+
+
+def test_an_assessment_that_changes_nothing_is_no_event() -> None:
+    """Its figures are kept all the same."""
+    ill = assessed(verified(), BOUNCING).domain
+    for domain, counts in ((verified(), WELL), (ill, BOUNCING._replace(hard_bounces=1900))):
+        moved = assessed(domain, counts)
+        assert moved.change is None
+        assert moved.domain.health is domain.health
+        assert report_of(moved.domain).counts == counts
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [(BOUNCING, HealthReason.BOUNCE_RATE), (COMPLAINED, HealthReason.COMPLAINT_RATE)],
+)
+def test_of_a_domain_that_is_well_again_it_is_told_what_had_stood_against_it(
+    counts: Counts, reason: HealthReason
+) -> None:
+    """The rates themselves are no reason any more."""
+    moved = assessed(assessed(verified(), counts).domain, WELL)
+    assert moved.domain.health is Health.HEALTHY
+    assert moved.change == Change(EventType.HEALTH_CHANGED, reason, "health")
+
+
+def test_another_rate_that_decides_is_no_event_while_health_is_the_same() -> None:
+    """Senders act on health; the report says why."""
+    ill = assessed(verified(), WELL._replace(hard_bounces=600)).domain
+    moved = assessed(ill, COMPLAINED)
+    assert (ill.health, moved.domain.health, moved.change) == (Health.WARNING, Health.WARNING, None)
+    assert report_of(moved.domain).reason is HealthReason.COMPLAINT_RATE
+
+
+def test_health_survives_a_domain_that_fails_and_comes_back() -> None:
+    """Records that are mended do not mend a reputation."""
+    ill = assessed(verified(), BOUNCING).domain
+    lost = lifecycle.failed(ill, StatusReason.RECORDS_BROKEN, NOW + HOUR).domain
+    back = check(lost, Outcome.PASSED, NOW + 2 * HOUR).domain
+    assert (back.status, back.health, back.health_report) == (
+        Status.VERIFIED,
+        Health.CRITICAL,
+        ill.health_report,
+    )
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,13 @@ class Domain(_message.Message):
         """Bounces or complaints are above the critical threshold."""
 
     class Health(_Health, metaclass=_HealthEnumTypeWrapper):
-        """How well the mail of a domain is received, from bounces and complaints."""
+        """How well the mail of a domain is received, from bounces and complaints.
+
+        A level is entered on evidence: when the lower bound of the one-sided 95 %
+        Wilson interval of a rate reaches its threshold, and at least 5 messages
+        bounced or were complained of. It is left when the rate falls below 80 % of
+        the threshold. The worse of both rates decides.
+        """
 
     HEALTH_UNSPECIFIED: Domain.Health.ValueType  # 0
     """Not known: the domain has never been verified."""
@@ -247,7 +253,10 @@ class Domain(_message.Message):
     """The host of the envelope sender, which carries the MX and SPF records."""
     @_builtins.property
     def health_report(self) -> Global___HealthReport:
-        """The figures behind `health`. Unset until the domain is first verified."""
+        """The figures behind `health`, as last assessed: within a second of new
+        counts, and after each hour while the window has any. Unset until the
+        domain is first verified.
+        """
 
     @_builtins.property
     def dns_records(self) -> _containers.RepeatedCompositeFieldContainer[Global___DnsRecord]:
@@ -828,13 +837,17 @@ class StatusEvent(_message.Message):
     previous_health: Global___Domain.Health.ValueType
     """The health before the change."""
     reason: _builtins.str
-    """Why: a `StatusReason` name, the reason that a caller gave, or, of RECORDS_
-    events, the records that changed, each as `TYPE NAME STATE-OR-PROBLEM`.
+    """Why: a `StatusReason` name, the reason that a caller gave, of RECORDS_
+    events the records that changed, each as `TYPE NAME STATE-OR-PROBLEM`, or of
+    HEALTH_CHANGED the `HealthReport.Reason` name that decided: that of before,
+    where the domain is HEALTHY again.
     """
     actor: _builtins.str
-    """Who: `verifier`, `provider`, or `key:` and the id of an API key."""
+    """Who: `verifier`, `provider`, `health`, or `key:` and the id of an API key."""
     held_sends: _builtins.int
-    """Scheduled sends that the change holds back or releases."""
+    """ACTIVE scheduled sends that the change holds back or releases. Of changes
+    of sending and of health only.
+    """
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When the change was made."""

@@ -66,7 +66,7 @@ class SendDecision(_message.Message):
         REASON_UNSPECIFIED: SendDecision._Reason.ValueType  # 0
         """Nothing stands against sending."""
         DOMAIN_DISABLED: SendDecision._Reason.ValueType  # 1
-        """The owner has paused sending."""
+        """The owner has paused sending, in whatever status the domain is."""
         HEALTH_CRITICAL: SendDecision._Reason.ValueType  # 2
         """Bounces or complaints are above the critical threshold."""
         NOT_VERIFIED: SendDecision._Reason.ValueType  # 3
@@ -82,7 +82,7 @@ class SendDecision(_message.Message):
     REASON_UNSPECIFIED: SendDecision.Reason.ValueType  # 0
     """Nothing stands against sending."""
     DOMAIN_DISABLED: SendDecision.Reason.ValueType  # 1
-    """The owner has paused sending."""
+    """The owner has paused sending, in whatever status the domain is."""
     HEALTH_CRITICAL: SendDecision.Reason.ValueType  # 2
     """Bounces or complaints are above the critical threshold."""
     NOT_VERIFIED: SendDecision.Reason.ValueType  # 3
@@ -133,7 +133,7 @@ class CheckSendingRequest(_message.Message):
     DOMAINS_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
     min_revision: _builtins.int
-    """Decide on a state at least this fresh."""
+    """Decide on a state at least this fresh: a revision from an earlier answer."""
     @_builtins.property
     def domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The domains to decide on, at most 100."""
@@ -218,7 +218,7 @@ class DomainUse(_message.Message):
         PAUSED: DomainUse._State.ValueType  # 2
         """It was paused by its owner."""
         ARCHIVED: DomainUse._State.ValueType  # 3
-        """It is kept for the record."""
+        """It is kept for the record. An ACTIVE use becomes so when it expires."""
         HELD: DomainUse._State.ValueType  # 4
         """An ACTIVE scheduled send whose domain is on hold. Never in requests."""
 
@@ -232,7 +232,7 @@ class DomainUse(_message.Message):
     PAUSED: DomainUse.State.ValueType  # 2
     """It was paused by its owner."""
     ARCHIVED: DomainUse.State.ValueType  # 3
-    """It is kept for the record."""
+    """It is kept for the record. An ACTIVE use becomes so when it expires."""
     HELD: DomainUse.State.ValueType  # 4
     """An ACTIVE scheduled send whose domain is on hold. Never in requests."""
 
@@ -444,7 +444,7 @@ Global___ListDomainUsesResponse: _TypeAlias = ListDomainUsesResponse  # noqa: Y0
 
 @_typing.final
 class DeliveryReport(_message.Message):
-    """Counts of messages of one domain at one time."""
+    """Counts of messages of one domain at one time, each at most 1,000,000,000."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -461,12 +461,14 @@ class DeliveryReport(_message.Message):
     delivered: _builtins.int
     """Messages delivered."""
     hard_bounces: _builtins.int
-    """Permanent bounces."""
+    """Permanent bounces, without those that a suppression list caused."""
     complaints: _builtins.int
-    """Complaints."""
+    """Complaints, without `not-spam` feedback."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When; at most 10 minutes ahead of the server's clock."""
+        """When; at most 10 minutes ahead of the server's clock, and not before the
+        window of `HealthReport`. Required.
+        """
 
     def __init__(
         self,
@@ -495,7 +497,7 @@ class ReportDeliveriesRequest(_message.Message):
     BATCH_ID_FIELD_NUMBER: _builtins.int
     REPORTS_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.str
-    """Names this batch, at most 128 characters. Required."""
+    """Names this batch within the tenant, at most 128 characters. Required."""
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliveryReport]:
         """The counts, at most 10,000."""
@@ -525,7 +527,7 @@ class RejectedReport(_message.Message):
     index: _builtins.int
     """Its place in the request, from 0."""
     reason: _builtins.str
-    """Why, in one sentence."""
+    """Why, in one sentence that begins with the field and a colon."""
     def __init__(
         self,
         *,

@@ -74,7 +74,12 @@ class SendingServiceServicer:
     def CheckSending(self, request, context):
         """Says for each domain whether it may send now.
 
-        Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_FIELD).
+        Once DisableDomain has returned, no later call to the same process answers
+        ALLOW, and none to any other after a second. Whoever must be exact passes
+        `min_revision`.
+
+        Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
+        INVALID_FIELD).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,18 +107,20 @@ class SendingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDomainUses(self, request, context):
-        """Lists what uses the tenant's domains.
+        """Lists what uses a domain.
 
         Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-        INVALID_FIELD, INVALID_PAGE_TOKEN).
+        INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (DOMAIN_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportDeliveries(self, request, context):
-        """Takes counts of sent, delivered, bounced and complained messages. A batch
-        id seen before changes nothing.
+        """Takes counts of sent, delivered, bounced and complained messages. Wrong
+        reports are refused one by one, and the rest is taken. A batch id seen
+        before changes nothing and is answered as the first time: ids are kept for
+        longer than counts count.
 
         Scope: deliveries.write. Errors: INVALID_ARGUMENT (INVALID_FIELD).
         """

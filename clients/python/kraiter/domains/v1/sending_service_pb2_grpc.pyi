@@ -40,7 +40,12 @@ class SendingServiceStub:
     CheckSending: _grpc.UnaryUnaryMultiCallable[_sending_service_pb2.CheckSendingRequest, _sending_service_pb2.CheckSendingResponse]
     """Says for each domain whether it may send now.
 
-    Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_FIELD).
+    Once DisableDomain has returned, no later call to the same process answers
+    ALLOW, and none to any other after a second. Whoever must be exact passes
+    `min_revision`.
+
+    Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
+    INVALID_FIELD).
     """
     PutDomainUse: _grpc.UnaryUnaryMultiCallable[_sending_service_pb2.PutDomainUseRequest, _sending_service_pb2.DomainUse]
     """Registers something that uses a domain, or changes it. Idempotent on
@@ -56,14 +61,16 @@ class SendingServiceStub:
     INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND, USE_NOT_FOUND).
     """
     ListDomainUses: _grpc.UnaryUnaryMultiCallable[_sending_service_pb2.ListDomainUsesRequest, _sending_service_pb2.ListDomainUsesResponse]
-    """Lists what uses the tenant's domains.
+    """Lists what uses a domain.
 
     Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-    INVALID_FIELD, INVALID_PAGE_TOKEN).
+    INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (DOMAIN_NOT_FOUND).
     """
     ReportDeliveries: _grpc.UnaryUnaryMultiCallable[_sending_service_pb2.ReportDeliveriesRequest, _sending_service_pb2.ReportDeliveriesResponse]
-    """Takes counts of sent, delivered, bounced and complained messages. A batch
-    id seen before changes nothing.
+    """Takes counts of sent, delivered, bounced and complained messages. Wrong
+    reports are refused one by one, and the rest is taken. A batch id seen
+    before changes nothing and is answered as the first time: ids are kept for
+    longer than counts count.
 
     Scope: deliveries.write. Errors: INVALID_ARGUMENT (INVALID_FIELD).
     """
@@ -79,7 +86,12 @@ class SendingServiceAsyncStub(SendingServiceStub):
     CheckSending: _aio.UnaryUnaryMultiCallable[_sending_service_pb2.CheckSendingRequest, _sending_service_pb2.CheckSendingResponse]  # type: ignore[assignment]
     """Says for each domain whether it may send now.
 
-    Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_FIELD).
+    Once DisableDomain has returned, no later call to the same process answers
+    ALLOW, and none to any other after a second. Whoever must be exact passes
+    `min_revision`.
+
+    Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
+    INVALID_FIELD).
     """
     PutDomainUse: _aio.UnaryUnaryMultiCallable[_sending_service_pb2.PutDomainUseRequest, _sending_service_pb2.DomainUse]  # type: ignore[assignment]
     """Registers something that uses a domain, or changes it. Idempotent on
@@ -95,14 +107,16 @@ class SendingServiceAsyncStub(SendingServiceStub):
     INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND, USE_NOT_FOUND).
     """
     ListDomainUses: _aio.UnaryUnaryMultiCallable[_sending_service_pb2.ListDomainUsesRequest, _sending_service_pb2.ListDomainUsesResponse]  # type: ignore[assignment]
-    """Lists what uses the tenant's domains.
+    """Lists what uses a domain.
 
     Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-    INVALID_FIELD, INVALID_PAGE_TOKEN).
+    INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (DOMAIN_NOT_FOUND).
     """
     ReportDeliveries: _aio.UnaryUnaryMultiCallable[_sending_service_pb2.ReportDeliveriesRequest, _sending_service_pb2.ReportDeliveriesResponse]  # type: ignore[assignment]
-    """Takes counts of sent, delivered, bounced and complained messages. A batch
-    id seen before changes nothing.
+    """Takes counts of sent, delivered, bounced and complained messages. Wrong
+    reports are refused one by one, and the rest is taken. A batch id seen
+    before changes nothing and is answered as the first time: ids are kept for
+    longer than counts count.
 
     Scope: deliveries.write. Errors: INVALID_ARGUMENT (INVALID_FIELD).
     """
@@ -121,7 +135,12 @@ class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sending_service_pb2.CheckSendingResponse, _abc.Awaitable[_sending_service_pb2.CheckSendingResponse]]:
         """Says for each domain whether it may send now.
 
-        Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_FIELD).
+        Once DisableDomain has returned, no later call to the same process answers
+        ALLOW, and none to any other after a second. Whoever must be exact passes
+        `min_revision`.
+
+        Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
+        INVALID_FIELD).
         """
 
     @_abc_1.abstractmethod
@@ -155,10 +174,10 @@ class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sending_service_pb2.ListDomainUsesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sending_service_pb2.ListDomainUsesResponse, _abc.Awaitable[_sending_service_pb2.ListDomainUsesResponse]]:
-        """Lists what uses the tenant's domains.
+        """Lists what uses a domain.
 
         Scope: sending.read. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-        INVALID_FIELD, INVALID_PAGE_TOKEN).
+        INVALID_FIELD, INVALID_PAGE_TOKEN), NOT_FOUND (DOMAIN_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -167,8 +186,10 @@ class SendingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sending_service_pb2.ReportDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sending_service_pb2.ReportDeliveriesResponse, _abc.Awaitable[_sending_service_pb2.ReportDeliveriesResponse]]:
-        """Takes counts of sent, delivered, bounced and complained messages. A batch
-        id seen before changes nothing.
+        """Takes counts of sent, delivered, bounced and complained messages. Wrong
+        reports are refused one by one, and the rest is taken. A batch id seen
+        before changes nothing and is answered as the first time: ids are kept for
+        longer than counts count.
 
         Scope: deliveries.write. Errors: INVALID_ARGUMENT (INVALID_FIELD).
         """
