@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 from tests.bench import (
+    check_sending,
     claim_save,
+    deliveries,
     fan_out,
     faults,
+    gate,
     get_domain,
+    holds,
     hostile,
     latency,
     memory,
@@ -22,6 +26,9 @@ from tests.bench.scale import FULL, QUICK, Scale
 BENCHMARKS: Mapping[str, Callable[[Scale, Databases], Iterator[Figure]]] = {
     "get_domain": get_domain.run,
     "fan_out": fan_out.run,
+    "check_sending": check_sending.run,
+    "report_deliveries": deliveries.run,
+    "disable": holds.run,
     "claim_save": claim_save.run,
     "sweep": sweep.run,
     "latency": latency.run,
@@ -29,6 +36,7 @@ BENCHMARKS: Mapping[str, Callable[[Scale, Databases], Iterator[Figure]]] = {
     "publication": publication.run,
     "faults": faults.run,
     "hostile": hostile.run,
+    "gate": gate.run,
 }
 
 

@@ -7,38 +7,48 @@
 """
 
 from kraiter.client import Client, Domains
+from kraiter.decisions import Decision
 from kraiter.errors import (
     AlreadyExists,
     Conflict,
     DeadlineExceeded,
     Error,
     FailedPrecondition,
+    GateClosed,
     Internal,
     InvalidArgument,
     NotFound,
     OutOfRange,
     PermissionDenied,
     ResourceExhausted,
+    SendRejected,
     Unauthenticated,
     Unavailable,
     Unimplemented,
     Violation,
 )
+from kraiter.gate import SendGate
+from kraiter.sending import Sending
 
 __all__ = [
     "AlreadyExists",
     "Client",
     "Conflict",
     "DeadlineExceeded",
+    "Decision",
     "Domains",
     "Error",
     "FailedPrecondition",
+    "GateClosed",
     "Internal",
     "InvalidArgument",
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
     "ResourceExhausted",
+    "SendGate",
+    "SendRejected",
+    "Sending",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

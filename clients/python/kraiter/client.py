@@ -1,21 +1,22 @@
 """The client for programs without asyncio."""
 
-import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Self, Unpack
+from weakref import WeakSet
 
 import grpc
 
-from kraiter import errors, requests
+from kraiter import requests
+from kraiter.calling import Caller
+from kraiter.decision_cache import ANSWER_LIFETIME
 from kraiter.domains.v1 import domain_pb2 as domain_pb
 from kraiter.domains.v1 import domain_service_pb2 as pb
 from kraiter.domains.v1.domain_service_pb2_grpc import DomainServiceStub
-from kraiter.resumption import Resumption
+from kraiter.gate import SendGate
+from kraiter.sending import Sending
 from kraiter.transport import DEFAULT_TIMEOUT, OPTIONS, Access
-
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
+from kraiter.watch import Watch
 
 
 class Client:
@@ -40,9 +41,26 @@ class Client:
         else:
             self.channel = grpc.secure_channel(target, access.credentials, OPTIONS)
         self.domains = Domains(self.channel, access, timeout)
+        self.sending = Sending(self.channel, access, timeout)
+        # For gates: an answer that came later would not count any more.
+        self._checking = Sending(self.channel, access, ANSWER_LIFETIME)
+        self._gates: WeakSet[SendGate] = WeakSet()
+
+    def gate(self, domains: Collection[str] | None = None, *, max_silence: float = 2.0) -> SendGate:
+        """Open a send gate for some domains, at most 1000 by their canonical names; all by default.
+
+        `max_silence` is how long its stream may be silent before the service is
+        asked instead, in seconds. The service breaks a silence every second.
+        """
+        options = requests.gate(domains)
+        gate = SendGate(lambda: self.domains.watch(**options), self._checking, max_silence)
+        self._gates.add(gate)
+        return gate
 
     def close(self) -> None:
-        """End every call and close the connection."""
+        """Close the gates, end every call and close the connection."""
+        for gate in list(self._gates):
+            gate.close()
         self.channel.close()
 
     def __enter__(self) -> Self:
@@ -63,7 +81,7 @@ class Domains:
     def __init__(self, channel: grpc.Channel, access: Access, timeout: float) -> None:
         self._stub = DomainServiceStub(channel)
         self._access = access
-        self._timeout = timeout
+        self._call = Caller(access, timeout)
 
     def create(self, domain: str, **options: Unpack[requests.CreateOptions]) -> domain_pb.Domain:
         """Register a domain, and return it with the records to publish."""
@@ -123,77 +141,6 @@ class Domains:
                 return
             request.page_token = page.next_page_token
 
-    def watch(self, **options: Unpack[requests.WatchOptions]) -> "Watch":
+    def watch(self, **options: Unpack[requests.WatchOptions]) -> Watch:
         """Return the changes as they happen; see `Watch`."""
         return Watch(self._stub, self._access, requests.watch(options))
-
-    def _call(
-        self, method: "grpc.UnaryUnaryMultiCallable[_Request, _Response]", request: _Request
-    ) -> _Response:
-        try:
-            return method(request, timeout=self._timeout, metadata=self._access.metadata)
-        except grpc.RpcError as error:
-            raise errors.from_rpc_error(error) from error
-
-
-class Watch:
-    """Changes as they happen, in order, without gaps or duplicates, until closed.
-
-    It resumes by itself after every end that resuming helps against. Keep
-    `resume_token` to go on after a restart. Raises `OutOfRange` with the reason
-    RESUME_TOKEN_EXPIRED when the changes since then are gone: watch again from
-    the current state. A start with the current state that is cut off begins anew.
-    """
-
-    def __init__(self, stub: DomainServiceStub, access: Access, request: pb.WatchStatusRequest) -> None:
-        self._stub = stub
-        self._access = access
-        self._resumption = Resumption(request)
-        self._closed = threading.Event()
-        self._call: Any = None
-
-    @property
-    def resume_token(self) -> str:
-        """Where a later watch may go on: after every message whose successor was asked for."""
-        return self._resumption.request.resume_token
-
-    def close(self) -> None:
-        """End the watch, also from another thread."""
-        self._closed.set()
-        if self._call is not None:
-            self._call.cancel()
-
-    def __iter__(self) -> Generator[domain_pb.StatusEvent, None, None]:
-        for message in self.messages():
-            yield from message.events
-
-    def messages(self) -> Generator[pb.WatchStatusResponse, None, None]:
-        """Yield whole messages, bookmarks and the end of the initial state too."""
-        while not self._closed.is_set():
-            failure: errors.Error | None = None
-            try:
-                for message in self._open():
-                    yield message
-                    self._resumption.note(message)
-            except grpc.RpcError as error:
-                if self._closed.is_set():
-                    return
-                failure = errors.from_rpc_error(error)
-            finally:
-                self._call.cancel()
-            self._closed.wait(self._resumption.pause_after(failure))
-
-    def _open(self) -> Iterator[pb.WatchStatusResponse]:
-        self._call = self._stub.WatchStatus(self._resumption.request, metadata=self._access.metadata)
-        return iter(self._call)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

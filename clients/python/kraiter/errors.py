@@ -107,6 +107,22 @@ class Internal(Error):  # noqa: N818 - as above
     """The service failed; `request_id` finds it in its logs."""
 
 
+class SendRejected(Error):  # noqa: N818 - as above
+    """A domain must not send; `reason` says why, such as NOT_VERIFIED or DOMAIN_NOT_FOUND."""
+
+    def __init__(self, domain: str, reason: str) -> None:
+        details = Details(reason=reason, metadata={"domain": domain})
+        super().__init__(f"{domain} must not send", grpc.StatusCode.FAILED_PRECONDITION, details)
+
+
+class GateClosed(Error):  # noqa: N818 - as above
+    """A send gate was asked, or waited at, that is closed (GATE_CLOSED)."""
+
+    def __init__(self) -> None:
+        details = Details(reason="GATE_CLOSED", metadata={})
+        super().__init__("the send gate was closed", grpc.StatusCode.CANCELLED, details)
+
+
 _TYPES: Mapping[grpc.StatusCode, type[Error]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
     grpc.StatusCode.NOT_FOUND: NotFound,

@@ -1,14 +1,20 @@
 """Requests made from plain arguments, for the sync and the asyncio client alike."""
 
 import uuid
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import TypedDict
 
-from google.protobuf import duration_pb2, field_mask_pb2
+from google.protobuf import duration_pb2, field_mask_pb2, timestamp_pb2
 
 from kraiter.domains.v1 import domain_pb2 as domain_pb
 from kraiter.domains.v1 import domain_service_pb2 as pb
+from kraiter.domains.v1 import sending_service_pb2 as sending_pb
+
+_MOST_CHECKED = 100
+"""Domains that one CheckSending takes."""
+_GATE_HEARTBEAT = timedelta(seconds=1)
+"""The shortest that the service offers."""
 
 
 class CreateOptions(TypedDict, total=False):
@@ -61,6 +67,27 @@ class WatchOptions(TypedDict, total=False):
     view: domain_pb.Domain.View.ValueType
 
 
+class UseOptions(TypedDict, total=False):
+    """What PutDomainUse takes besides what names the use; see `PutDomainUseRequest`.
+
+    Times without a time zone are taken for UTC.
+    """
+
+    state: sending_pb.DomainUse.State.ValueType
+    application: str
+    scheduled_time: datetime
+    expire_time: datetime
+
+
+class UseListOptions(TypedDict, total=False):
+    """What ListDomainUses takes besides the domain; see `ListDomainUsesRequest`."""
+
+    page_size: int
+    page_token: str
+    kinds: Collection[sending_pb.DomainUse.Kind.ValueType]
+    states: Collection[sending_pb.DomainUse.State.ValueType]
+
+
 def create(domain: str, options: CreateOptions) -> pb.CreateDomainRequest:
     """Return a creation with a request id, so that it can be retried."""
     with_id: CreateOptions = {"request_id": str(uuid.uuid4()), **options}
@@ -86,3 +113,49 @@ def watch(options: WatchOptions) -> pb.WatchStatusRequest:
         heartbeat_interval=heartbeat if interval else None,
         view=options.get("view", domain_pb.Domain.VIEW_UNSPECIFIED),
     )
+
+
+def gate(domains: Collection[str] | None) -> WatchOptions:
+    """Return what a send gate watches: all of these domains' changes, after their current state."""
+    return {
+        "domains": domains or (),
+        "start": pb.WatchStatusRequest.CURRENT_STATE,
+        "heartbeat_interval": _GATE_HEARTBEAT,
+    }
+
+
+def check(domains: Sequence[str], min_revision: int) -> Iterator[sending_pb.CheckSendingRequest]:
+    """Yield as many requests as it takes to ask about all the domains."""
+    for first in range(0, len(domains), _MOST_CHECKED):
+        asked = domains[first : first + _MOST_CHECKED]
+        yield sending_pb.CheckSendingRequest(domains=asked, min_revision=min_revision)
+
+
+def put_use(
+    domain: str, kind: sending_pb.DomainUse.Kind.ValueType, use_id: str, options: UseOptions
+) -> sending_pb.PutDomainUseRequest:
+    """Return the request that registers a use."""
+    return sending_pb.PutDomainUseRequest(
+        domain=domain,
+        kind=kind,
+        use_id=use_id,
+        state=options.get("state", sending_pb.DomainUse.STATE_UNSPECIFIED),
+        application=options.get("application", ""),
+        scheduled_time=_timestamp(options.get("scheduled_time")),
+        expire_time=_timestamp(options.get("expire_time")),
+    )
+
+
+def report(
+    reports: Iterable[sending_pb.DeliveryReport], batch_id: str | None
+) -> sending_pb.ReportDeliveriesRequest:
+    """Return a batch of reports with an id, so that it can be retried."""
+    return sending_pb.ReportDeliveriesRequest(batch_id=batch_id or str(uuid.uuid4()), reports=reports)
+
+
+def _timestamp(time: datetime | None) -> timestamp_pb2.Timestamp | None:
+    if time is None:
+        return None
+    timestamp = timestamp_pb2.Timestamp()
+    timestamp.FromDatetime(time)
+    return timestamp

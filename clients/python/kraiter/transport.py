@@ -10,19 +10,24 @@ import grpc
 DEFAULT_TIMEOUT = 15.0
 """Seconds that a call may take unless it is told otherwise."""
 
-_SERVICE = "kraiter.domains.v1.DomainService"
-# DeleteDomain is not among them: a retry of one that succeeded would say that
-# there is no such domain. A stream is resumed, not retried.
+_DOMAINS = "kraiter.domains.v1.DomainService"
+_SENDING = "kraiter.domains.v1.SendingService"
+# Deletions are not among them: a retry of one that succeeded would say that
+# there is no such thing. A stream is resumed, not retried.
 _RETRIED = (
-    "CreateDomain",  # its request_id makes it safe
-    "GetDomain",
-    "ListDomains",
-    "VerifyDomain",
-    "EnableDomain",
-    "DisableDomain",
-    "UpdateDomain",
-    "ListStatusEvents",
-    "ExportDnsRecords",
+    (_DOMAINS, "CreateDomain"),  # its request_id makes it safe
+    (_DOMAINS, "GetDomain"),
+    (_DOMAINS, "ListDomains"),
+    (_DOMAINS, "VerifyDomain"),
+    (_DOMAINS, "EnableDomain"),
+    (_DOMAINS, "DisableDomain"),
+    (_DOMAINS, "UpdateDomain"),
+    (_DOMAINS, "ListStatusEvents"),
+    (_DOMAINS, "ExportDnsRecords"),
+    (_SENDING, "CheckSending"),
+    (_SENDING, "PutDomainUse"),
+    (_SENDING, "ListDomainUses"),
+    (_SENDING, "ReportDeliveries"),  # its batch_id makes it safe
 )
 _LARGEST_RESPONSE = 64 * 1024 * 1024
 
@@ -34,7 +39,7 @@ OPTIONS: Sequence[tuple[str, Any]] = (
                 "loadBalancingConfig": [{"round_robin": {}}],
                 "methodConfig": [
                     {
-                        "name": [{"service": _SERVICE, "method": method} for method in _RETRIED],
+                        "name": [{"service": service, "method": method} for service, method in _RETRIED],
                         "retryPolicy": {
                             "maxAttempts": 4,
                             "initialBackoff": "0.1s",

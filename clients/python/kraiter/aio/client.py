@@ -1,25 +1,22 @@
 """The client for asyncio: what `kraiter.Client` has, awaited."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import Self, Unpack
+from weakref import WeakSet
 
 import grpc
 
-from kraiter import errors, requests
+from kraiter import requests
+from kraiter.aio.calling import Caller
+from kraiter.aio.gate import SendGate
+from kraiter.aio.sending import Sending
+from kraiter.aio.watch import Watch
+from kraiter.decision_cache import ANSWER_LIFETIME
 from kraiter.domains.v1 import domain_pb2 as domain_pb
 from kraiter.domains.v1 import domain_service_pb2 as pb
 from kraiter.domains.v1.domain_service_pb2_grpc import DomainServiceStub
-from kraiter.resumption import Resumption
 from kraiter.transport import DEFAULT_TIMEOUT, OPTIONS, Access
-
-if TYPE_CHECKING:
-    # Of the stubs' types alone: at run time there is one class for both.
-    from kraiter.domains.v1.domain_service_pb2_grpc import DomainServiceAsyncStub
-
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
 
 
 class Client:
@@ -40,9 +37,22 @@ class Client:
         else:
             self.channel = grpc.aio.secure_channel(target, access.credentials, OPTIONS)
         self.domains = Domains(self.channel, access, timeout)
+        self.sending = Sending(self.channel, access, timeout)
+        # For gates: an answer that came later would not count any more.
+        self._checking = Sending(self.channel, access, ANSWER_LIFETIME)
+        self._gates: WeakSet[SendGate] = WeakSet()
+
+    def gate(self, domains: Collection[str] | None = None, *, max_silence: float = 2.0) -> SendGate:
+        """See `kraiter.Client.gate`. Call it where the event loop runs."""
+        options = requests.gate(domains)
+        gate = SendGate(lambda: self.domains.watch(**options), self._checking, max_silence)
+        self._gates.add(gate)
+        return gate
 
     async def close(self) -> None:
-        """End every call and close the connection."""
+        """Close the gates, end every call and close the connection."""
+        for gate in list(self._gates):
+            await gate.close()
         await self.channel.close()
 
     async def __aenter__(self) -> Self:
@@ -63,7 +73,7 @@ class Domains:
     def __init__(self, channel: grpc.aio.Channel, access: Access, timeout: float) -> None:
         self._stub = DomainServiceStub(channel)
         self._access = access
-        self._timeout = timeout
+        self._call = Caller(access, timeout)
 
     async def create(self, domain: str, **options: Unpack[requests.CreateOptions]) -> domain_pb.Domain:
         """Register a domain, and return it with the records to publish."""
@@ -127,50 +137,6 @@ class Domains:
                 return
             request.page_token = page.next_page_token
 
-    def watch(self, **options: Unpack[requests.WatchOptions]) -> "Watch":
-        """Return the changes as they happen; see `kraiter.client.Watch`."""
+    def watch(self, **options: Unpack[requests.WatchOptions]) -> Watch:
+        """Return the changes as they happen; see `kraiter.watch.Watch`."""
         return Watch(self._stub, self._access, requests.watch(options))
-
-    async def _call(
-        self, method: "grpc.aio.UnaryUnaryMultiCallable[_Request, _Response]", request: _Request
-    ) -> _Response:
-        try:
-            return await method(request, timeout=self._timeout, metadata=self._access.metadata)
-        except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc_error(error) from error
-
-
-class Watch:
-    """See `kraiter.client.Watch`. Ends when its task is cancelled."""
-
-    def __init__(
-        self, stub: "DomainServiceAsyncStub", access: Access, request: pb.WatchStatusRequest
-    ) -> None:
-        self._stub = stub
-        self._access = access
-        self._resumption = Resumption(request)
-
-    @property
-    def resume_token(self) -> str:
-        """See `kraiter.client.Watch.resume_token`."""
-        return self._resumption.request.resume_token
-
-    async def __aiter__(self) -> AsyncGenerator[domain_pb.StatusEvent, None]:
-        async for message in self.messages():
-            for event in message.events:
-                yield event
-
-    async def messages(self) -> AsyncGenerator[pb.WatchStatusResponse, None]:
-        """Yield whole messages, bookmarks and the end of the initial state too."""
-        while True:
-            failure: errors.Error | None = None
-            call = self._stub.WatchStatus(self._resumption.request, metadata=self._access.metadata)
-            try:
-                async for message in call:
-                    yield message
-                    self._resumption.note(message)
-            except grpc.aio.AioRpcError as error:
-                failure = errors.from_rpc_error(error)
-            finally:
-                call.cancel()
-            await asyncio.sleep(self._resumption.pause_after(failure))

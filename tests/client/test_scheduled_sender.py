@@ -1,0 +1,192 @@
+"""The example sender, as a process of its own: killed, held, without a service."""
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from kraiter.domains.v1.domain_pb2 import Domain, StatusEvent
+from kraiter.domains.v1.sending_service_pb2 import DomainUse
+
+from tests.client.conftest import KEY
+from tests.client.scripted import Script
+from tests.support.server import ROOT
+from tests.support.waiting import until
+
+EXAMPLE = ROOT / "clients/python/examples/scheduled_sender.py"
+A, B = "a.example.com", "b.example.com"
+
+
+class SenderProcess:
+    """The example and its ledger."""
+
+    def __init__(self, ledger: Path, address: str) -> None:
+        self._ledger = ledger
+        self._address = address
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def schedule(self, *arguments: str) -> None:
+        """Run `schedule` to its end."""
+        command = [sys.executable, EXAMPLE, "schedule", "--ledger", self._ledger, *arguments]
+        subprocess.run(command, check=True, timeout=30)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start `run`."""
+        command = [sys.executable, EXAMPLE, "run", "--ledger", self._ledger, "--target", self._address]
+        process = subprocess.Popen([*command, *arguments], env=os.environ | {"KRAITER_API_KEY": KEY})
+        self.processes.append(process)
+        return process
+
+    def finish(self) -> None:
+        """Run until nothing is left."""
+        assert self.start("--until-empty").wait(60) == 0
+
+    def rows(self, query: str) -> list[tuple[str, ...]]:
+        """Return what a query finds in the ledger."""
+        with closing(sqlite3.connect(self._ledger, timeout=30)) as connection:
+            return connection.execute(query).fetchall()
+
+    def sent(self, domain: str = "%") -> list[str]:
+        """Return the messages that were sent, in order, from a domain or from all."""
+        query = f"SELECT message FROM deliveries WHERE domain LIKE '{domain}' ORDER BY rowid"  # noqa: S608 - of this test
+        return [message for (message,) in self.rows(query)]
+
+    def require_all_sent(self, count: int) -> None:
+        """Check that so many messages were sent, each once."""
+        sent = self.sent()
+        assert len(sent) == count
+        assert set(sent) == {message for (message,) in self.rows("SELECT id FROM messages")}
+        assert self.rows("SELECT DISTINCT state, is_registered FROM messages") == [("SENT", 0)]
+
+
+def _calls(script: Script) -> int:
+    return script.asked("PutDomainUse") + script.asked("DeleteDomainUse")
+
+
+@pytest.fixture
+def sender(tmp_path: Path, script: Script) -> Iterator[SenderProcess]:
+    """Give a sender at the scripted service."""
+    sender = SenderProcess(tmp_path / "ledger.db", script.address)
+    yield sender
+    for process in sender.processes:
+        process.kill()
+        process.wait()
+
+
+def test_messages_are_registered_sent_when_due_and_removed(script: Script, sender: SenderProcess) -> None:
+    """Each in its time, from each domain."""
+    script.put(A)
+    script.put(B)
+    sender.schedule("--domain", A, "--domain", B, "--count", "5", "--spread", "2")
+    sender.finish()
+    sender.require_all_sent(10)
+    late = "SELECT max(time - due), min(time - due) FROM deliveries JOIN messages ON id = message"
+    [(latest, earliest)] = sender.rows(late)
+    assert 0 <= float(earliest) <= float(latest) < 10
+    put = script.requests["PutDomainUse"]
+    assert {(use.kind, use.use_id) for use in put} == {
+        (DomainUse.SCHEDULED_SEND, message) for message in sender.sent()
+    }
+    due = dict(sender.rows("SELECT id, due FROM messages"))
+    assert all(abs(use.scheduled_time.ToNanoseconds() / 1e9 - float(due[use.use_id])) < 0.001 for use in put)
+    assert script.uses == {}
+
+
+def test_a_held_domain_keeps_its_messages(script: Script, sender: SenderProcess) -> None:
+    """They are sent once it is enabled; another domain's go meanwhile."""
+    script.put(A, sending_enabled=False)
+    script.put(B)
+    sender.schedule("--domain", A, "--domain", B, "--count", "100")
+    process = sender.start("--until-empty")
+    until(lambda: len(sender.sent(B)) == 100, within=30)
+    assert sender.sent(A) == []
+    script.put(A, StatusEvent.SENDING_ENABLED)
+    assert process.wait(60) == 0
+    sender.require_all_sent(200)
+
+
+def test_a_domain_that_is_disabled_stops_at_once(script: Script, sender: SenderProcess) -> None:
+    """In the midst of its messages, without a call; and goes on."""
+    script.put(A)
+    sender.schedule("--domain", A, "--count", "500", "--spread", "2")
+    process = sender.start("--until-empty")
+    until(lambda: len(sender.sent()) > 100, within=30)
+    script.disable(A)
+    told = time.time() + 1.0
+    until(lambda: sender.rows("SELECT count(*) FROM messages WHERE state = 'NEW'") == [(0,)], within=60)
+    assert [found for found in sender.rows("SELECT time FROM deliveries") if float(found[0]) > told] == []
+    script.put(A, StatusEvent.SENDING_ENABLED)
+    assert process.wait(60) == 0
+    sender.require_all_sent(500)
+
+
+def test_a_kill_at_any_point_loses_nothing(script: Script, sender: SenderProcess) -> None:
+    """And nothing is sent twice, wherever it was."""
+    chance = random.Random()
+    script.put(A)
+    script.put(B)
+    sender.schedule("--domain", A, "--domain", B, "--count", "150", "--spread", "3")
+    for _ in range(6):
+        process = sender.start()
+        enough = _calls(script) + chance.randint(1, 80)
+        until(lambda enough=enough: _calls(script) >= enough, within=30)
+        process.kill()
+        process.wait()
+    sender.finish()
+    sender.require_all_sent(300)
+    assert script.uses == {}
+
+
+def test_the_service_may_be_away(script: Script, sender: SenderProcess) -> None:
+    """From the start, and later: what is due waits."""
+    script.put(A)
+    script.fail_always("PutDomainUse")
+    script.fail_always("CheckSending")
+    script.fail_always("WatchStatus")
+    sender.schedule("--domain", A, "--count", "200", "--spread", "2")
+    process = sender.start("--until-empty")
+    until(lambda: script.asked("PutDomainUse") and script.asked("WatchStatus"), within=30)
+    assert sender.sent() == []
+    script.recover()
+    until(sender.sent, within=30)
+    for method in ("PutDomainUse", "DeleteDomainUse", "CheckSending", "WatchStatus"):
+        script.fail_always(method)
+    script.break_streams()
+    before = _calls(script)
+    until(lambda: _calls(script) > before + 3, within=30)
+    script.recover()
+    assert process.wait(60) == 0
+    sender.require_all_sent(200)
+
+
+def test_what_must_not_be_sent_is_not(script: Script, sender: SenderProcess) -> None:
+    """From a domain that is not there, or not verified; neither stands in the way of others."""
+    pending = "pending.example.com"
+    script.put(A)
+    script.put(pending, status=Domain.PENDING)
+    sender.schedule("--domain", A, "--domain", B, "--domain", pending, "--count", "2")
+    sender.finish()
+    assert len(sender.sent(A)) == len(sender.sent()) == 2
+    states = "SELECT domain, state, is_registered, count(*) FROM messages GROUP BY 1, 2, 3 ORDER BY 1"
+    assert sender.rows(states) == [
+        (A, "SENT", 0, 2),
+        (B, "REJECTED", 0, 2),
+        (pending, "REJECTED", 0, 2),
+    ]
+    assert script.uses == {}
+
+
+def test_two_may_work_at_one_ledger(script: Script, sender: SenderProcess) -> None:
+    """A message is sent once all the same."""
+    script.put(A)
+    sender.schedule("--domain", A, "--count", "300", "--spread", "2")
+    for process in [sender.start("--until-empty") for _ in range(2)]:
+        assert process.wait(60) == 0
+    sender.require_all_sent(300)
+    assert script.uses == {}
