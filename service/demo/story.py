@@ -8,6 +8,7 @@ import time
 import kraiter
 from kraiter.domains.v1.domain_pb2 import DnsRecord, Domain, StatusEvent
 from kraiter.domains.v1.domain_service_pb2 import WatchStatusRequest
+from kraiter.domains.v1.sending_service_pb2 import DeliveryReport, DomainUse, SendDecision
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -17,6 +18,7 @@ from service.demo.dns_server import DemoZone
 from service.demo.stage import running_server
 
 _DOMAIN = "mail.example.com"
+_SCHEDULED = 3
 _PATIENCE = 20.0
 _MARKS = {
     DnsRecord.PENDING: "[dim]○ not looked at yet[/]",
@@ -57,9 +59,12 @@ class _Story:
     def __init__(self, console: Console, client: kraiter.Client, zone: DemoZone) -> None:
         self._console = console
         self._domains = client.domains
+        self._sending = client.sending
         self._zone = zone
         self._watch = client.domains.watch(start=WatchStatusRequest.EARLIEST)
         self._events: queue.Queue[StatusEvent] = queue.Queue()
+        self._revision = 0
+        """Of the last event that was shown."""
 
     def run(self) -> None:
         watching = threading.Thread(target=self._listen, name="demo-watch", daemon=True)
@@ -70,6 +75,8 @@ class _Story:
             self._publish_rest(domain)
             self._break_and_restore(domain)
             self._pause_and_resume()
+            self._complain()
+            self._use()
             self._delete()
         finally:
             self._watch.close()
@@ -115,12 +122,45 @@ class _Story:
 
     def _pause_and_resume(self) -> None:
         self._chapter("Sending is paused, and resumed")
+        for number in range(_SCHEDULED):
+            self._sending.put_use(_DOMAIN, DomainUse.SCHEDULED_SEND, f"newsletter-{number}")
+        self._check(SendDecision.ALLOW)
         paused = self._domains.disable(_DOMAIN, reason="campaign under review")
         self._require(not paused.sending_enabled, "sending is paused")
-        self._expect(StatusEvent.SENDING_DISABLED)
+        event = self._expect(StatusEvent.SENDING_DISABLED)
+        self._require(event.held_sends == _SCHEDULED, "the scheduled sends are held back")
+        self._check(SendDecision.HOLD)
         resumed = self._domains.enable(_DOMAIN, reason="review passed")
         self._require(resumed.sending_enabled, "sending is resumed")
         self._expect(StatusEvent.SENDING_ENABLED)
+        self._check(SendDecision.ALLOW)
+        for number in range(_SCHEDULED):
+            self._sending.delete_use(_DOMAIN, DomainUse.SCHEDULED_SEND, f"newsletter-{number}")
+
+    def _complain(self) -> None:
+        self._chapter("An old list is mailed: deliveries come in")
+        self._report(sent=2_000, delivered=1_820, hard_bounces=180)
+        event = self._expect(StatusEvent.HEALTH_CHANGED)
+        self._require(event.state.health == Domain.WARNING, "health becomes WARNING")
+        self._show_health(event.state)
+        self._check(SendDecision.ALLOW)
+        self._report(sent=2_000, delivered=1_500, hard_bounces=500)
+        event = self._expect(StatusEvent.HEALTH_CHANGED)
+        self._require(event.state.health == Domain.CRITICAL, "health becomes CRITICAL")
+        self._show_health(event.state)
+        self._check(SendDecision.THROTTLE)
+
+    def _use(self) -> None:
+        self._chapter("A sequence uses the domain")
+        self._sending.put_use(_DOMAIN, DomainUse.SEQUENCE, "welcome", application="crm")
+        try:
+            self._domains.delete(_DOMAIN)
+        except kraiter.FailedPrecondition as error:
+            self._say(f"  It cannot be deleted. [bold yellow]{error.reason}[/]: {escape(error.message)}")
+        else:
+            raise BrokeOffError("a domain in use could be deleted")
+        self._sending.put_use(_DOMAIN, DomainUse.SEQUENCE, "welcome", state=DomainUse.PAUSED)
+        self._say("  The sequence is paused.")
 
     def _delete(self) -> None:
         self._chapter("Acme moves on")
@@ -131,6 +171,24 @@ class _Story:
         except kraiter.NotFound:
             return
         raise BrokeOffError("the domain is still there after its deletion")
+
+    def _report(self, *, sent: int, delivered: int, hard_bounces: int) -> None:
+        report = DeliveryReport(domain=_DOMAIN, sent=sent, delivered=delivered, hard_bounces=hard_bounces)
+        report.time.GetCurrentTime()
+        answer = self._sending.report([report])
+        self._require(answer.accepted == 1, "the report is counted")
+        self._say(f"  [blue]report[/] {sent:,} sent, {delivered:,} delivered, {hard_bounces:,} hard bounces")
+
+    def _check(self, expected: SendDecision.Decision.ValueType) -> None:
+        """Ask whether the domain may send, on a state as fresh as the last event."""
+        (decision,) = self._sending.check(_DOMAIN, min_revision=self._revision)
+        shown = f"[bold]{SendDecision.Decision.Name(decision.decision)}[/]"
+        if decision.reason:
+            shown += f" [dim]({SendDecision.Reason.Name(decision.reason)})[/]"
+        if decision.messages_per_hour:
+            shown += f", {decision.messages_per_hour} messages an hour"
+        self._say(f"  [green]May it send?[/] {shown}")
+        self._require(decision.decision == expected, "the decision is as expected")
 
     def _publish(self, record: DnsRecord) -> None:
         self._say(f"  [green]+[/] {_described(record)}")
@@ -155,6 +213,7 @@ class _Story:
             except queue.Empty:
                 raise BrokeOffError(f"the stream did not bring {StatusEvent.Type.Name(kind)}") from None
             self._show_event(event)
+            self._revision = event.revision
             if event.type == kind:
                 return event
 
@@ -182,7 +241,12 @@ class _Story:
         status = Domain.Status.Name(event.state.status)
         if event.type == StatusEvent.STATUS_CHANGED:
             status = f"{Domain.Status.Name(event.previous_status)} -> [bold]{status}[/]"
+        if event.type == StatusEvent.HEALTH_CHANGED:
+            before, after = map(Domain.Health.Name, (event.previous_health, event.state.health))
+            status = f"{before} -> [bold]{after}[/]"
         why = f" [dim]({escape(event.reason)})[/]" if event.reason else ""
+        if event.held_sends:
+            why += f" [dim]{event.held_sends} scheduled sends[/]"
         self._console.print(
             f"  [magenta]watch[/] [dim]#{event.revision}[/] "
             f"[bold magenta]{StatusEvent.Type.Name(event.type)}[/] {event.domain} {status}{why}"
@@ -193,6 +257,14 @@ class _Story:
         for record in domain.dns_records:
             rows.add_row("", _MARKS[record.state], DnsRecord.Purpose.Name(record.purpose), _described(record))
         self._console.print(rows)
+
+    def _show_health(self, domain: Domain) -> None:
+        report = domain.health_report
+        self._say(
+            f"  {report.hard_bounces:,} of {report.sent:,} bounced: [bold]{report.bounce_rate:.1%}[/] "
+            f"[dim](warning at {report.bounce_warning_threshold:.0%}, "
+            f"critical at {report.bounce_critical_threshold:.0%})[/]"
+        )
 
     def _explain(self, record: DnsRecord) -> None:
         self._say(f"  {_MARKS[record.state]}  {_described(record)}")
