@@ -31,10 +31,8 @@ class TokenBucket:
         # What may go at once is part of the hour's tokens, not on top of them.
         rate = (per_hour - burst + 1) / _HOUR
         with self._lock:
-            # Threads may come in another order than they looked at the clock.
-            passed = max(now - self._time, 0.0)
-            self._tokens = min(self._tokens + passed * rate, burst)
-            self._time = max(now, self._time)
+            self._tokens = min(self._tokens + (now - self._time) * rate, burst)
+            self._time = now
             if self._tokens < 1:
                 return (1 - self._tokens) / rate
             self._tokens -= 1
