@@ -55,6 +55,8 @@ OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_receive_message_length", _LARGEST_RESPONSE),
     # By default a second, which is about as long as all retries take: they would all come before it.
     ("grpc.initial_reconnect_backoff_ms", 200),
+    # By default two minutes, for which a gate would stay closed when the service is back.
+    ("grpc.max_reconnect_backoff_ms", 5_000),
     # A watch is quiet for long: a dead connection has to be noticed all the same.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
