@@ -1,5 +1,6 @@
 """The example sender, as a process of its own: killed, held, without a service."""
 
+import importlib.util
 import os
 import random
 import sqlite3
@@ -9,13 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.rpc import code_pb2
 from kraiter.domains.v1.domain_pb2 import Domain, StatusEvent
 from kraiter.domains.v1.sending_service_pb2 import DomainUse
 
 from tests.client.conftest import KEY
-from tests.client.scripted import Script
+from tests.client.scripted import Fault, Script
 from tests.support.server import ROOT
 from tests.support.waiting import until
 
@@ -180,6 +183,82 @@ def test_what_must_not_be_sent_is_not(script: Script, sender: SenderProcess) -> 
         (pending, "REJECTED", 0, 2),
     ]
     assert script.uses == {}
+
+
+def test_a_use_that_is_gone_is_not_missed(script: Script, sender: SenderProcess) -> None:
+    """It was removed, but that could not be noted."""
+    script.put(A, sending_enabled=False)
+    sender.schedule("--domain", A, "--count", "3")
+    process = sender.start("--until-empty")
+    until(lambda: sender.rows("SELECT DISTINCT state FROM messages") == [("SCHEDULED",)], within=30)
+    script.uses.clear()
+    script.put(A, StatusEvent.SENDING_ENABLED)
+    assert process.wait(30) == 0
+    sender.require_all_sent(3)
+
+
+def test_a_service_that_refuses_is_left_alone_for_a_while(script: Script, sender: SenderProcess) -> None:
+    """There is no more than a call a second until it is well again."""
+    script.put(A)
+    script.fail_always("PutDomainUse", Fault(code_pb2.INTERNAL))
+    sender.schedule("--domain", A)
+    process = sender.start("--until-empty")
+    until(lambda: script.asked("PutDomainUse"), within=30)
+    started = time.monotonic()
+    until(lambda: script.asked("PutDomainUse") > 3, within=30)
+    assert time.monotonic() - started > 2.5
+    script.recover()
+    assert process.wait(30) == 0
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Any]:
+    """Give a ledger with a message that is due."""
+    spec = importlib.util.spec_from_file_location("scheduled_sender", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with closing(module.Ledger(str(tmp_path / "ledger.db"))) as ledger:
+        ledger.add([module.Message("m1", A, time.time())])
+        yield ledger
+
+
+def test_a_ledger_sends_what_is_scheduled_once(ledger: Any) -> None:
+    """Whoever else has looked at it before."""
+    (message,) = ledger.new()
+    ledger.send(message)
+    assert ledger.due(A) == []
+    ledger.note_registered(message)
+    (due,) = ledger.due(A)
+    for _ in range(2):
+        ledger.send(due)
+    assert len(ledger._connection.execute("SELECT * FROM deliveries").fetchall()) == 1
+
+
+def test_what_was_sent_stays_so(ledger: Any) -> None:
+    """Another sender may register it again, or reject it: the use is removed, and no more."""
+    (message,) = ledger.new()
+    ledger.note_registered(message)
+    ledger.send(message)
+    ledger.note_removed(message)
+    assert ledger.is_empty()
+    ledger.note_registered(message)
+    ledger.note_rejected(message)
+    assert ledger.due(A) == []
+    assert ledger.done() == [message]
+    assert ledger._connection.execute("SELECT state FROM messages").fetchall() == [("SENT",)]
+
+
+def test_a_ledger_gives_the_earliest_first(ledger: Any) -> None:
+    """In whatever order they were added."""
+    (message,) = ledger.new()
+    earlier = message._replace(id="m0", due=message.due - 1)
+    ledger.add([earlier])
+    assert ledger.new() == [earlier, message]
+    for each in (message, earlier):
+        ledger.note_registered(each)
+    assert ledger.due(A) == [earlier, message]
 
 
 def test_two_may_work_at_one_ledger(script: Script, sender: SenderProcess) -> None:
