@@ -124,6 +124,7 @@ def test_it_goes_on_with_a_server_that_was_killed(
     server.kill()
     until(lambda: not gate.allowed(domain), within=MAX_SILENCE + CALL + 1)
     server.start()
+    until(server.is_reached, within=15)
     client.domains.disable(domain)
     until(lambda: gate.decision(domain).reason == SendDecision.DOMAIN_DISABLED)
     client.domains.enable(domain)

@@ -157,6 +157,7 @@ def test_every_send_goes_out_exactly_once(server: ServerProcess, sender: SenderP
             case "server":
                 server.kill()
                 server.start()
+                until(server.is_reached, within=15)
         _let_pass(chance.uniform(0.0, 2.0))
     _require_quick_stop(pauses, sender)
     _let_pass(BOUND)

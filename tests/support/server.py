@@ -95,6 +95,15 @@ class ServerProcess:
         """Return a client, with the bootstrap key by default."""
         return kraiter.Client(self.address, key)
 
+    def is_reached(self) -> bool:
+        """Whether calls reach it. All clients of a process share a connection, which may come back late."""
+        with self.client() as client:
+            try:
+                list(client.domains.list(page_size=1))
+            except kraiter.Unavailable:
+                return False
+        return True
+
     def failures(self) -> list[str]:
         """Return what its log has that no log of a server that is well may have."""
         return [line for line in self.log.read_text().splitlines() if _is_failure(line)]
