@@ -139,7 +139,9 @@ class RpcServer:
             self._add(name, probes.reflection_handlers(SERVICES))
 
     def _add(self, service: str, handlers: probes.Handlers) -> None:
-        self._server.add_registered_method_handlers(service, handlers)
+        # Not as registered methods: on asyncio every call would pass by the tasks that wait for all of them.
+        handler = grpc.method_handlers_generic_handler(service, dict(handlers))
+        self._server.add_generic_rpc_handlers((handler,))
 
     async def _end_threads(self, patience: float) -> None:
         """Wait for work whose callers have gone: what it began it also ends."""
