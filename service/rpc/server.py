@@ -131,9 +131,10 @@ class RpcServer:
             self._hub,
         )
         watch_status = {"WatchStatus": watch.handler(f"{domain_service.NAME}/WatchStatus")}
+        # Looked through in this order for every call: what is called most stands first.
+        self._add(sending_service.NAME, _unary(unary, sending_service.NAME, sending_service.unary(usecases)))
         self._add(domain_service.NAME, _unary(unary, domain_service.NAME, domain_service.unary(usecases)))
         self._add(domain_service.NAME, watch_status)
-        self._add(sending_service.NAME, _unary(unary, sending_service.NAME, sending_service.unary(usecases)))
         self._add(probes.HEALTH, self._health.handlers())
         for name in probes.REFLECTIONS:
             self._add(name, probes.reflection_handlers(SERVICES))
