@@ -118,7 +118,11 @@ class Stream:
                 await write(self._message(b""))
             self._bookmark_due = time.monotonic() + self._heartbeat
             while self._end is None and (now := time.monotonic()) < expiry:
-                if feed.floor is None or self._place >= feed.head:
+                if feed.floor is None:
+                    # Nobody knows yet what it has missed: a bookmark would say that there is nothing.
+                    await self._waiter.wait(expiry)
+                    continue
+                if self._place >= feed.head:
                     if now < self._bookmark_due:
                         await self._waiter.wait(min(self._bookmark_due, expiry))
                         continue

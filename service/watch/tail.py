@@ -16,6 +16,8 @@ _log = structlog.get_logger(__name__)
 
 _BATCH = 500
 _PAUSE_AFTER_ERROR = 0.5
+_UNWATCHED = 1.0
+"""Longest time between two looks while there is no feed, in seconds."""
 
 
 def serialised(events: Iterable[Event], codec: Codec, *, full: bool) -> list[Entry]:
@@ -93,7 +95,8 @@ class Tail(threading.Thread):
                 self._ended.wait(_PAUSE_AFTER_ERROR)
 
     def _look(self) -> None:
-        hinted = self._hints.wait(self._poll)
+        # While nobody watches there is nothing to look for; whoever comes first ends the wait.
+        hinted = self._hints.wait(self._poll if self._feeds() else _UNWATCHED)
         changed = self._log.has_changed()
         if self._must_look or hinted or hinted is None or changed:
             self._must_look = False
@@ -101,7 +104,7 @@ class Tail(threading.Thread):
             self._ended.wait(self._gather)
 
     def _read(self, feeds: list[Feed]) -> None:
-        bounds = self._log.bounds({feed.key.tenant for feed in feeds})
+        bounds = self._log.bounds({feed.key.tenant for feed in feeds}) if feeds else {}
         heads = {}
         for feed in feeds:
             there = bounds[feed.key.tenant]

@@ -1,8 +1,9 @@
 """What a subscriber may rely on, one promise of the contract at a time."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from service.clock import SystemClock
 from service.core.domain import EventType
 from service.core.errors import Reason, ServiceError
 from service.core.tokens import TokenSealer
+from service.ports import LogBounds
 from service.store import sql as store
 from service.store.sql import SqlStore
 from service.usecases.watch_status import Start
@@ -163,6 +165,31 @@ def test_a_quiet_stream_is_bookmarked_every_heartbeat(start_watching: StartWatch
             await subscriber.until(lambda seen: len(seen.messages) >= 3)
             assert 1.9 <= loop.time() - started <= 3.0
             assert all(not message.events for message in subscriber.messages)
+
+    run(scenario)
+
+
+def test_a_stream_whose_log_was_not_looked_at_has_no_bookmark(
+    opened: SqlStore, start_watching: StartWatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others' bookmarks show that the log is read, but not for whom: it may have missed anything."""
+    bounds = opened.bounds
+
+    def away(tenants: Collection[str]) -> Mapping[str, LogBounds]:
+        if threading.current_thread().name == "watch-tail":
+            raise ServiceError(Reason.DATABASE_UNAVAILABLE, "the database cannot be reached now")
+        return bounds(tenants)
+
+    async def scenario() -> None:
+        async with start_watching() as watching:
+            other = watching.subscribe(heartbeat=timedelta(seconds=1))
+            await other.until(lambda seen: len(seen.messages) == 2)
+            with monkeypatch.context() as patched:
+                patched.setattr(opened, "bounds", away)
+                subscriber = watching.subscribe(full=True, heartbeat=timedelta(seconds=1))
+                await other.until(lambda seen: len(seen.messages) == 4)
+                assert len(subscriber.messages) == 1
+            await subscriber.until(lambda seen: len(seen.messages) == 2)
 
     run(scenario)
 
