@@ -27,7 +27,8 @@ _MOST_EVENTS = 1_000
 _MOST_DOMAINS = 100_000
 _MOST_ANSWERS = 20_000
 """Of one tenant: then its memory begins anew."""
-
+_LONGEST_QUESTION = 512
+"""In octets: longer ones are answered anew, or the answers could fill the memory of the process."""
 
 Question = tuple[str, bytes]
 """Whose question it is, where that matters, and what was asked."""
@@ -112,7 +113,8 @@ class SendingMemory(threading.Thread):
     def keep(self, tenant: str, question: Question, answer: bytes, known: Known) -> None:
         """Keep an answer that follows from what was recalled, for as long as that is remembered."""
         memory = self._tenants.get(tenant)
-        if memory is not None:
+        _, octets = question
+        if memory is not None and len(octets) <= _LONGEST_QUESTION:
             with self._lock:
                 if memory.version == known.version:
                     if len(memory.answers) >= _MOST_ANSWERS:

@@ -5,7 +5,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -24,10 +24,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 REQUEST_ID_KEY = "x-request-id"
 # What a context calls its code: a number, or None before there is one.
 _CODES: dict[Any, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
-_ID_DIGITS = 16
-_IDS_AT_ONCE = 100
-"""Made together, each costs a fraction of what it would alone."""
-_spare_ids: list[str] = []
 _SANE_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -132,15 +128,5 @@ def _unnoted(_call: Call) -> None:
 
 
 def _new_id() -> str:
-    try:
-        return _spare_ids.pop()
-    except IndexError:
-        first, *rest = _make_ids(_IDS_AT_ONCE)
-        _spare_ids.extend(rest)
-        return first
-
-
-def _make_ids(count: int) -> Sequence[str]:
     # The system's randomness would cost a call of it, and every waiting thread a turn.
-    digits = f"{random.getrandbits(4 * _ID_DIGITS * count):0{_ID_DIGITS * count}x}"
-    return [digits[start : start + _ID_DIGITS] for start in range(0, len(digits), _ID_DIGITS)]
+    return f"{random.getrandbits(64):016x}"

@@ -89,20 +89,16 @@ def put_event(message: pb.StatusEvent, of: Event, *, full: bool) -> None:
 
 
 def decisions_octets(decisions: Sequence[SendDecision]) -> bytes:
-    """Return a `CheckSendingResponse`, serialised. Repeated fields of concatenated messages are joined."""
-    return b"".join(map(_decision_octets, decisions))
-
-
-@functools.lru_cache(maxsize=16_384)
-def _decision_octets(of: SendDecision) -> bytes:
+    """Return a `CheckSendingResponse`, serialised."""
     message = sending_pb.CheckSendingResponse()
-    decision = message.decisions.add()
-    decision.domain = of.domain
-    decision.decision = enums.DECISION[of.ruling.decision]
-    if of.ruling.reason is not None:
-        decision.reason = enums.DECISION_REASON[of.ruling.reason]
-    decision.messages_per_hour = of.ruling.messages_per_hour
-    decision.revision = of.revision
+    for of in decisions:
+        decision = message.decisions.add()
+        decision.domain = of.domain
+        decision.decision = enums.DECISION[of.ruling.decision]
+        if of.ruling.reason is not None:
+            decision.reason = enums.DECISION_REASON[of.ruling.reason]
+        decision.messages_per_hour = of.ruling.messages_per_hour
+        decision.revision = of.revision
     return message.SerializeToString()
 
 

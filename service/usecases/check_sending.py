@@ -1,12 +1,11 @@
 """CheckSending: whether domains may send now."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from service.core import names
-from service.core.errors import ServiceError, Violation, invalid_field, invalid_fields
+from service.core.errors import ServiceError, Violation, invalid_fields
 from service.core.keys import Scope
 from service.core.sending import SendDecision, decide
 from service.sending_memory import Known, SendingMemory
@@ -14,9 +13,6 @@ from service.usecases import limits
 from service.usecases.caller import Caller
 
 MOST_DOMAINS = 100
-
-# Senders ask about the same names again and again. What is no name is not kept.
-_parse = functools.lru_cache(maxsize=16_384)(names.parse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +87,7 @@ def _answer(
     asked: WantedDecisions, wanted: Sequence[str], known: Known
 ) -> Sequence[SendDecision] | ServiceError:
     if asked.min_revision > known.revision:
-        return invalid_field(
-            "min_revision", f"{asked.min_revision} is beyond the tenant's revision {known.revision}"
-        )
+        return limits.revision_ahead(asked.min_revision, known.revision)
     return _decisions(wanted, known)
 
 
@@ -117,15 +111,8 @@ def _names(caller: Caller, domains: Sequence[str], min_revision: int) -> list[st
         )
     if wrong := limits.min_revision_problem(min_revision):
         raise invalid_fields(wrong)
-    found = [_name(text, index) for index, text in enumerate(domains)]
+    found = [names.parse(text, f"domains[{index}]") for index, text in enumerate(domains)]
     if caller.domains is not None:
         for name in found:
             caller.require_domain(name, Scope.SENDING_READ)
     return found
-
-
-def _name(text: str, index: int) -> str:
-    try:
-        return _parse(text)
-    except ServiceError:
-        return names.parse(text, f"domains[{index}]")

@@ -64,7 +64,13 @@ class PutDomainUse:
         """
         name = names.parse(request.domain)
         caller.require_domain(name, Scope.SENDING_WRITE)
-        kind = _kind(request)
+        wrong = [
+            *request.violations,
+            *limits.text_problem("application", request.application, limits.LONGEST_ID),
+        ]
+        if request.scheduled_time is not None and request.kind is UseKind.SEQUENCE:
+            wrong.append(Violation("scheduled_time", "must be set for SCHEDULED_SEND only"))
+        kind = _checked_kind(request.kind, request.use_id, wrong)
         now = self.clock.now()
         use = DomainUse(
             domain=name,
@@ -105,8 +111,7 @@ class DeleteDomainUse:
         """
         name = names.parse(domain)
         caller.require_domain(name, Scope.SENDING_WRITE)
-        wanted = _kind(NewUse(domain=domain, kind=kind, use_id=use_id, violations=violations))
-        self.store.delete_use(caller.tenant, name, (wanted, use_id))
+        self.store.delete_use(caller.tenant, name, (_checked_kind(kind, use_id, violations), use_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,25 +173,18 @@ class ListDomainUses:
         return UseList(shown, self.tokens.page(caller.tenant, bound_to, f"{last.kind}/{last.use_id}"))
 
 
-def _kind(request: NewUse) -> UseKind:
-    """Check what is asked of a use, and return its kind.
+def _checked_kind(kind: UseKind | None, use_id: str, wrong: Sequence[Violation]) -> UseKind:
+    """Return the kind of a use, once nothing is wrong with it nor with what else was found before.
 
     Raises:
         ServiceError: INVALID_FIELD.
 
     """
-    wrong = [
-        *request.violations,
-        *limits.text_problem("use_id", request.use_id, limits.LONGEST_ID),
-        *limits.text_problem("application", request.application, limits.LONGEST_ID),
-    ]
-    if not request.use_id:
-        wrong.append(Violation("use_id", "must be set"))
-    if request.scheduled_time is not None and request.kind is UseKind.SEQUENCE:
-        wrong.append(Violation("scheduled_time", "must be set for SCHEDULED_SEND only"))
-    if request.kind is None:
-        if not any(violation.field == "kind" for violation in wrong):
-            wrong.append(Violation("kind", "must be SEQUENCE or SCHEDULED_SEND"))
-    elif not wrong:
-        return request.kind
-    raise invalid_fields(wrong)
+    found = [*wrong, *limits.text_problem("use_id", use_id, limits.LONGEST_ID)]
+    if not use_id:
+        found.append(Violation("use_id", "must be set"))
+    if kind is None and not any(violation.field == "kind" for violation in found):
+        found.append(Violation("kind", "must be SEQUENCE or SCHEDULED_SEND"))
+    if kind is None or found:
+        raise invalid_fields(found)
+    return kind

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from service.core import names
-from service.core.errors import Violation
+from service.core.errors import ServiceError, Violation, invalid_field
 
 PAGE_SIZE = 50
 LARGEST_PAGE = 1000
@@ -37,6 +37,11 @@ def choice_problems(name: str, *, report_address: str, mail_from_subdomain: str)
         and names.label_path_problem(mail_from_subdomain, below=name),
     }
     return [Violation(field, problem) for field, problem in found.items() if problem]
+
+
+def revision_ahead(min_revision: int, head: int) -> ServiceError:
+    """Return the error of a `min_revision` that was never given to anybody."""
+    return invalid_field("min_revision", f"{min_revision} is beyond the tenant's revision {head}")
 
 
 def min_revision_problem(revision: int) -> list[Violation]:

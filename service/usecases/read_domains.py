@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service import ports
 from service.core import names
 from service.core.domain import Domain, Event, Status
-from service.core.errors import ServiceError, Violation, domain_not_found, invalid_field, invalid_fields
+from service.core.errors import ServiceError, Violation, domain_not_found, invalid_fields
 from service.core.health import Health
 from service.core.keys import Scope
 from service.core.tokens import TokenSealer
@@ -76,7 +76,7 @@ def require_fresh(store: ports.DomainStore, tenant: str, min_revision: int) -> N
         raise invalid_fields(limits.min_revision_problem(min_revision))
     head = store.head(tenant)
     if min_revision > head:
-        raise invalid_field("min_revision", f"{min_revision} is beyond the tenant's revision {head}")
+        raise limits.revision_ahead(min_revision, head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

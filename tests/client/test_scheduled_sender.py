@@ -1,11 +1,7 @@
 """The example sender, as a process of its own: killed, held, without a service."""
 
 import importlib.util
-import os
 import random
-import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,53 +15,10 @@ from kraiter.domains.v1.sending_service_pb2 import DomainUse
 
 from tests.client.conftest import KEY
 from tests.client.scripted import Fault, Script
-from tests.support.server import ROOT
+from tests.support.sender import EXAMPLE, SenderProcess
 from tests.support.waiting import until
 
-EXAMPLE = ROOT / "clients/python/examples/scheduled_sender.py"
 A, B = "a.example.com", "b.example.com"
-
-
-class SenderProcess:
-    """The example and its ledger."""
-
-    def __init__(self, ledger: Path, address: str) -> None:
-        self._ledger = ledger
-        self._address = address
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def schedule(self, *arguments: str) -> None:
-        """Run `schedule` to its end."""
-        command = [sys.executable, EXAMPLE, "schedule", "--ledger", self._ledger, *arguments]
-        subprocess.run(command, check=True, timeout=30)
-
-    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start `run`."""
-        command = [sys.executable, EXAMPLE, "run", "--ledger", self._ledger, "--target", self._address]
-        process = subprocess.Popen([*command, *arguments], env=os.environ | {"KRAITER_API_KEY": KEY})
-        self.processes.append(process)
-        return process
-
-    def finish(self) -> None:
-        """Run until nothing is left."""
-        assert self.start("--until-empty").wait(60) == 0
-
-    def rows(self, query: str) -> list[tuple[str, ...]]:
-        """Return what a query finds in the ledger."""
-        with closing(sqlite3.connect(self._ledger, timeout=30)) as connection:
-            return connection.execute(query).fetchall()
-
-    def sent(self, domain: str = "%") -> list[str]:
-        """Return the messages that were sent, in order, from a domain or from all."""
-        query = f"SELECT message FROM deliveries WHERE domain LIKE '{domain}' ORDER BY rowid"  # noqa: S608 - of this test
-        return [message for (message,) in self.rows(query)]
-
-    def require_all_sent(self, count: int) -> None:
-        """Check that so many messages were sent, each once."""
-        sent = self.sent()
-        assert len(sent) == count
-        assert set(sent) == {message for (message,) in self.rows("SELECT id FROM messages")}
-        assert self.rows("SELECT DISTINCT state, is_registered FROM messages") == [("SENT", 0)]
 
 
 def _calls(script: Script) -> int:
@@ -75,11 +28,9 @@ def _calls(script: Script) -> int:
 @pytest.fixture
 def sender(tmp_path: Path, script: Script) -> Iterator[SenderProcess]:
     """Give a sender at the scripted service."""
-    sender = SenderProcess(tmp_path / "ledger.db", script.address)
+    sender = SenderProcess(tmp_path / "ledger.db", script.address, KEY)
     yield sender
-    for process in sender.processes:
-        process.kill()
-        process.wait()
+    sender.kill()
 
 
 def test_messages_are_registered_sent_when_due_and_removed(script: Script, sender: SenderProcess) -> None:

@@ -67,6 +67,20 @@ def serve(tmp_path_factory: pytest.TempPathFactory, dns_settings: dict[str, str]
         yield start
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_server(request: pytest.FixtureRequest, serve: Serve) -> Iterator[ServerProcess]:
+    """Give a server on one database or the other, whose verifier is in haste."""
+    if request.param == "sqlite":
+        yield serve(**HASTE)
+        return
+    postgres = request.getfixturevalue("postgres")
+    url = postgres.fresh_database()
+    server = serve(url, **HASTE)
+    yield server
+    server.stop()
+    postgres.drop(url)
+
+
 def sqlite_url(folder: Path) -> str:
     """Return the URL of a database in a folder."""
     return f"sqlite:///{folder}/kraiter.db"

@@ -5,7 +5,6 @@ KRAITER_TEST_KILLS says how often (default 4), KRAITER_TEST_SEED with which rand
 
 import os
 import random
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -15,7 +14,6 @@ from kraiter.domains.v1.domain_service_pb2 import ListDomainsRequest, WatchStatu
 from kraiter.domains.v1.domain_service_pb2_grpc import DomainServiceStub
 
 from tests.e2e import model, wire
-from tests.e2e.conftest import HASTE, Serve
 from tests.e2e.watcher import Watcher
 from tests.e2e.writer import Writer
 from tests.support.server import KEY, ServerProcess
@@ -27,20 +25,6 @@ WRITERS = 3  # for each tenant
 DOMAINS = 3  # for each writer
 FILTERED_TYPES = (StatusEvent.CREATED, StatusEvent.SENDING_DISABLED)
 MOST_BETWEEN_KILLS = 150  # acknowledged changes
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, serve: Serve) -> Iterator[ServerProcess]:
-    """Give a server on one database or the other, whose verifier is at work as well."""
-    if request.param == "sqlite":
-        yield serve(**HASTE)
-        return
-    postgres = request.getfixturevalue("postgres")
-    url = postgres.fresh_database()
-    server = serve(url, **HASTE)
-    yield server
-    server.stop()
-    postgres.drop(url)
 
 
 @dataclass(frozen=True)
@@ -123,11 +107,11 @@ def wait_for_changes(writers: list[Writer], count: int) -> None:
 
 
 @pytest.mark.timeout(90 + 15 * KILLS)
-def test_crashes_lose_nothing(server: ServerProcess) -> None:
+def test_crashes_lose_nothing(either_server: ServerProcess) -> None:
     """After any number of kills what watchers saw, what writers were told and what there is agree."""
     seed = int(os.environ.get("KRAITER_TEST_SEED", random.randrange(2**32)))
     print(f"KRAITER_TEST_SEED={seed}")  # noqa: T201 - shown when the test fails, to run it again
-    chance = random.Random(seed)
+    chance, server = random.Random(seed), either_server
     server.command("tenants", "create", "acme").check_returncode()
     made = server.command(
         *("keys", "create", "--tenant", "acme", "--scope", "domains.read", "--scope", "domains.write")

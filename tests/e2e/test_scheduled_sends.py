@@ -5,14 +5,8 @@ KRAITER_TEST_SENDS says how many sends (default 1000), KRAITER_TEST_SEED with wh
 
 import os
 import random
-import signal
-import sqlite3
-import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +14,10 @@ import kraiter
 import pytest
 from kraiter.domains.v1.domain_pb2 import Domain
 
-from tests.e2e.conftest import HASTE, Serve
 from tests.support import publishing
 from tests.support.authority import LoopbackDns
-from tests.support.server import KEY, ROOT, ServerProcess
+from tests.support.sender import SenderProcess
+from tests.support.server import ServerProcess
 from tests.support.waiting import until
 
 SENDS = int(os.environ.get("KRAITER_TEST_SENDS", "1000"))
@@ -35,48 +29,6 @@ BOUND = 5.0
 """What the gate promises at worst: 2 s of silence, and 3 s that a bookmark may lag."""
 USUALLY = 1.0
 """How soon it is with nothing in the way."""
-_EXAMPLE = ROOT / "clients" / "python" / "examples" / "scheduled_sender.py"
-
-
-@dataclass
-class SenderProcess:
-    """The example, as a process that is started, killed and started again."""
-
-    ledger: Path
-    target: str
-    process: subprocess.Popen[bytes] | None = None
-
-    def schedule(self, count: int) -> None:
-        """Add messages for each domain to the ledger."""
-        domains = [argument for name in DOMAINS for argument in ("--domain", name)]
-        amounts = ("--count", str(count), "--spread", str(SPREAD))
-        self._run("schedule", *domains, *amounts).wait(30)
-
-    def start(self) -> None:
-        """Have it send until there is nothing left to do."""
-        self.process = self._run("run", "--target", self.target, "--until-empty")
-
-    def kill(self) -> None:
-        """End it at once (SIGKILL)."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-
-    def sent(self) -> list[tuple[str, str, float]]:
-        """Return message, domain and time of every delivery in the ledger."""
-        with closing(sqlite3.connect(self.ledger, timeout=30)) as connection:
-            return connection.execute("SELECT message, domain, time FROM deliveries").fetchall()
-
-    def states(self) -> Counter[str]:
-        """Return how many messages have come how far."""
-        with closing(sqlite3.connect(self.ledger, timeout=30)) as connection:
-            return Counter(state for (state,) in connection.execute("SELECT state FROM messages"))
-
-    def _run(self, command: str, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, str(_EXAMPLE), command, "--ledger", str(self.ledger), *arguments],
-            env={**os.environ, "KRAITER_API_KEY": KEY},
-        )
 
 
 @dataclass
@@ -104,28 +56,14 @@ class Pauses:
             self.toggle(name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, serve: Serve) -> Iterator[ServerProcess]:
-    """Give a server on one database or the other."""
-    if request.param == "sqlite":
-        yield serve(**HASTE)
-        return
-    postgres = request.getfixturevalue("postgres")
-    url = postgres.fresh_database()
-    server = serve(url, **HASTE)
-    yield server
-    server.stop()
-    postgres.drop(url)
-
-
 @pytest.fixture
-def sender(server: ServerProcess, dns: LoopbackDns, tmp_path: Path) -> Iterator[SenderProcess]:
+def sender(either_server: ServerProcess, dns: LoopbackDns, tmp_path: Path) -> Iterator[SenderProcess]:
     """Give a sender, with five VERIFIED domains."""
-    with server.client() as client:
+    with either_server.client() as client:
         for name in DOMAINS:
             publishing.publish(client.domains.create(name), dns)
         until(lambda: all(_is_verified(client, name) for name in DOMAINS), within=20)
-    sender = SenderProcess(tmp_path / "ledger.db", server.address)
+    sender = SenderProcess(tmp_path / "ledger.db", either_server.address)
     yield sender
     sender.kill()
 
@@ -135,17 +73,18 @@ def _is_verified(client: kraiter.Client, name: str) -> bool:
 
 
 @pytest.mark.timeout(300)
-def test_every_send_goes_out_exactly_once(server: ServerProcess, sender: SenderProcess) -> None:
+def test_every_send_goes_out_exactly_once(either_server: ServerProcess, sender: SenderProcess) -> None:
     """None is lost, none goes out twice, none while its domain is paused, whoever is killed and when.
 
     Beyond the gate's promise at worst, that is; and within a second while nothing is in the way.
     """
     seed = int(os.environ.get("KRAITER_TEST_SEED", random.randrange(2**32)))
     print(f"KRAITER_TEST_SEED={seed}")  # noqa: T201 - shown when the test fails, to run it again
-    chance = random.Random(seed)
+    chance, server = random.Random(seed), either_server
     pauses = Pauses(server)
-    sender.schedule(SENDS // len(DOMAINS))
-    sender.start()
+    domains = [argument for name in DOMAINS for argument in ("--domain", name)]
+    sender.schedule(*domains, "--count", str(SENDS // len(DOMAINS)), "--spread", str(SPREAD))
+    sender.start("--until-empty")
     until(sender.sent, within=30)
     for _ in range(ROUNDS):
         match chance.choice(["pause", "pause", "pause", "sender", "server"]):
@@ -153,7 +92,7 @@ def test_every_send_goes_out_exactly_once(server: ServerProcess, sender: SenderP
                 pauses.toggle(chance.choice(DOMAINS))
             case "sender":
                 sender.kill()
-                sender.start()
+                sender.start("--until-empty")
             case "server":
                 server.kill()
                 server.start()
@@ -162,16 +101,14 @@ def test_every_send_goes_out_exactly_once(server: ServerProcess, sender: SenderP
     _require_quick_stop(pauses, sender)
     _let_pass(BOUND)
     pauses.resume_all()
-    assert sender.process is not None
-    assert sender.process.wait(120) == 0
+    assert sender.processes[-1].wait(120) == 0
 
-    sent = sender.sent()
-    assert sender.states() == Counter(SENT=SENDS)
-    assert len(sent) == len({message for message, _, _ in sent}) == SENDS
+    sender.require_all_sent(SENDS)
+    sent = sender.rows("SELECT domain, time FROM deliveries")
     late = [
         (name, at - since, until_ - at)
         for name, since, until_ in pauses.spans
-        for _, domain, at in sent
+        for domain, at in sent
         if domain == name and since + BOUND < at < until_
     ]
     assert late == []
@@ -184,9 +121,7 @@ def _require_quick_stop(pauses: Pauses, sender: SenderProcess) -> None:
     """Pause every domain, with nobody killed: a second later nothing goes out any more."""
     pauses.resume_all()
     before = len(sender.sent())
-    left = sender.states()["SCHEDULED"] + sender.states()["NEW"]
-    if left:
-        until(lambda: len(sender.sent()) > before or not _is_any_due(sender), within=30)
+    until(lambda: len(sender.sent()) > before or not _is_any_left(sender), within=30)
     for name in DOMAINS:
         pauses.toggle(name)
     _let_pass(USUALLY)
@@ -195,9 +130,8 @@ def _require_quick_stop(pauses: Pauses, sender: SenderProcess) -> None:
     assert len(sender.sent()) == stopped
 
 
-def _is_any_due(sender: SenderProcess) -> bool:
-    states = sender.states()
-    return bool(states["SCHEDULED"] or states["NEW"])
+def _is_any_left(sender: SenderProcess) -> bool:
+    return bool(sender.rows("SELECT 1 FROM messages WHERE state IN ('NEW', 'SCHEDULED') LIMIT 1"))
 
 
 def _let_pass(seconds: float) -> None:

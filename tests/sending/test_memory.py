@@ -198,6 +198,24 @@ def test_what_was_read_before_a_change_is_not_put_in_after_it(
     assert answer.ruling.decision is Decision.HOLD
 
 
+def test_the_same_question_is_answered_from_what_was_answered(
+    memory: SendingMemory, store: SqlStore, hand: HandTime
+) -> None:
+    """With the same octets, until anything that it follows from is forgotten; long ones are not kept."""
+    memory.read("acme", {NAME})
+    known = memory.recall("acme", [NAME], 0)
+    assert known is not None
+    for question, answer in ((("", b"q" * 512), b"kept"), (("", b"q" * 513), None)):
+        memory.keep("acme", question, b"kept", known)
+        assert memory.answer("acme", question) == answer
+    assert memory.answer("acme", ("limited key", b"q" * 512)) is None
+    assert memory.answer("rival", ("", b"q" * 512)) is None
+    DisableDomain(store, memory)(ACME, NAME)
+    assert memory.answer("acme", ("", b"q" * 512)) is None
+    memory.keep("acme", ("", b"q"), b"of before", known)
+    assert memory.answer("acme", ("", b"q")) is None
+
+
 def test_a_policy_of_the_tenant_is_followed(memory: SendingMemory, store: SqlStore, hand: HandTime) -> None:
     """It decides about CRITICAL domains, and changes with the next look."""
     store.change("acme", NAME, lambda one: Moved(replace(one, health=Health.CRITICAL)))

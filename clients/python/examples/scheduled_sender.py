@@ -215,7 +215,7 @@ def run(arguments: argparse.Namespace) -> None:
         sender = Sender(ledger, client.sending, gate)
         while not (arguments.until_empty and ledger.is_empty()):
             sender.work()
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # what becomes due meanwhile can wait for as long
 
 
 def main() -> None:

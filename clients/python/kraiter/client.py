@@ -1,7 +1,6 @@
 """The client for programs without asyncio."""
 
 from collections.abc import Collection, Iterator
-from types import TracebackType
 from typing import Self, Unpack
 from weakref import WeakSet
 
@@ -66,12 +65,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Generator, Iterator
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
@@ -77,10 +76,5 @@ class Watch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

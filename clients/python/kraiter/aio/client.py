@@ -1,7 +1,6 @@
 """The client for asyncio: what `kraiter.Client` has, awaited."""
 
 from collections.abc import AsyncIterator, Collection
-from types import TracebackType
 from typing import Self, Unpack
 from weakref import WeakSet
 
@@ -58,12 +57,7 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
 
