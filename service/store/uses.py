@@ -28,7 +28,7 @@ from service.ports import UseFilter, UseKey
 from service.store.part import Part
 from service.store.tables import active_uses, checks, domains, uses
 
-SHOWN = 10
+_SHOWN = 10
 """How many of the uses that stand against a deletion are named."""
 
 # Spelt out: with a parameter, no database would use the indexes of ACTIVE uses.
@@ -75,7 +75,7 @@ _FIRST = (
     select(uses)
     .where(uses.c.generation == bindparam("of_generation"), _still_counts)
     .order_by(uses.c.kind, uses.c.use_id)
-    .limit(SHOWN)
+    .limit(_SHOWN)
 )
 _TAKE_EXPIRED = (
     select(uses.c.generation, uses.c.kind, uses.c.use_id, uses.c.application)

@@ -55,6 +55,17 @@ def hasty_server(serve: Serve) -> ServerProcess:
     return serve(**HASTE)
 
 
+@pytest.fixture(scope="module")
+def asked_server(serve: Serve) -> ServerProcess:
+    """Give a server that checks when VerifyDomain is called, and at no other time.
+
+    A call may share a check that is under way: with checks of the server's own, what it
+    answers may have been asked of DNS before the test's last change there.
+    """
+    never = {"KRAITER_CHECK_FIRST_DELAY": "1h", "KRAITER_CHECK_PENDING_INTERVAL": "15m"}
+    return serve(**HASTE | never)
+
+
 @pytest.fixture(params=["mail.example.com", "mail.example.org"], ids=["python", "knot"])
 def name(request: pytest.FixtureRequest) -> str:
     """Give a domain's name, in the zone of one kind of name server or the other."""
@@ -117,11 +128,11 @@ def test_a_domain_is_verified_by_its_exported_zone_file(
         assert client.domains.get(name).status == Domain.VERIFIED
 
 
-def test_half_of_the_name_servers_is_not_enough(hasty_server: ServerProcess, dns: LoopbackDns) -> None:
+def test_half_of_the_name_servers_is_not_enough(asked_server: ServerProcess, dns: LoopbackDns) -> None:
     """A domain stays PENDING while one of two name servers has no records, and is VERIFIED when both do."""
     dns.add_zone("halved.example")
     first, second = dns.authorities
-    with hasty_server.client() as client:
+    with asked_server.client() as client:
         domain = client.domains.create("mail.halved.example")
         publishing.publish(domain, first)
         for _ in range(5):
@@ -240,12 +251,12 @@ MISTAKES = [
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda each: DnsRecord.Problem.Name(each.problem))
 def test_owner_is_told_what_is_wrong_until_it_is_right(
-    hasty_server: ServerProcess, dns: LoopbackDns, mistake: Mistake
+    asked_server: ServerProcess, dns: LoopbackDns, mistake: Mistake
 ) -> None:
     """One wrong record shows its problem and a hint; once mended, VerifyDomain answers VERIFIED."""
     zone = f"{DnsRecord.Problem.Name(mistake.problem).lower().replace('_', '-')}.example"
     dns.add_zone(zone)
-    with hasty_server.client() as client:
+    with asked_server.client() as client:
         domain = client.domains.create(f"mail.{zone}")
         publishing.publish(domain, dns)
         place, record = next(
@@ -262,10 +273,10 @@ def test_owner_is_told_what_is_wrong_until_it_is_right(
         assert client.domains.verify(domain.domain).status == Domain.VERIFIED
 
 
-def test_doubled_zone_name_is_recognised(hasty_server: ServerProcess, dns: LoopbackDns) -> None:
+def test_doubled_zone_name_is_recognised(asked_server: ServerProcess, dns: LoopbackDns) -> None:
     """A record whose name had the zone appended is found there, and the hint gives the host part."""
     dns.add_zone("doubled.example")
-    with hasty_server.client() as client:
+    with asked_server.client() as client:
         domain = client.domains.create("mail.doubled.example")
         publishing.publish(domain, dns)
         record = domain.dns_records[0]
@@ -276,10 +287,10 @@ def test_doubled_zone_name_is_recognised(hasty_server: ServerProcess, dns: Loopb
         assert doubled.hint.endswith(f"enter only {record.name.removesuffix('.doubled.example')}")
 
 
-def test_a_domain_that_does_not_exist_is_told(hasty_server: ServerProcess, dns: LoopbackDns) -> None:
+def test_a_domain_that_does_not_exist_is_told(asked_server: ServerProcess, dns: LoopbackDns) -> None:
     """The registry does not know it, whatever is asked for."""
     dns.add_zone("registry")
-    with hasty_server.client() as client:
+    with asked_server.client() as client:
         domain = client.domains.create("mail.gone.registry")
         checked = client.domains.verify(domain.domain)
         assert {record.problem for record in checked.dns_records} == {DnsRecord.DOMAIN_NOT_FOUND}
