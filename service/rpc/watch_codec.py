@@ -19,7 +19,11 @@ class WatchCodec:
         responses.put_event(message.events.add(), event, full=full)
         return message.SerializeToString()
 
-    def message(self, events: bytes, *, resume_token: str, snapshot_complete: bool) -> bytes:
+    def message(
+        self, events: bytes, *, resume_token: str, snapshot_complete: bool = False, caught_up: bool = False
+    ) -> bytes:
         """Return a whole `WatchStatusResponse` with these joined entries."""
-        rest = pb.WatchStatusResponse(resume_token=resume_token, snapshot_complete=snapshot_complete)
+        rest = pb.WatchStatusResponse(
+            resume_token=resume_token, snapshot_complete=snapshot_complete, caught_up=caught_up
+        )
         return events + rest.SerializeToString()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,9 @@ class Codec(Protocol):
     def event(self, event: Event, *, full: bool) -> bytes:
         """Return one entry of a message's events, framed so that entries can be joined."""
 
-    def message(self, events: bytes, *, resume_token: str, snapshot_complete: bool) -> bytes:
+    def message(
+        self, events: bytes, *, resume_token: str, snapshot_complete: bool = False, caught_up: bool = False
+    ) -> bytes:
         """Return a whole message with these joined entries."""
 
 
@@ -33,6 +35,13 @@ class Entry:
     domain: str
     type: EventType
     octets: bytes
+
+
+class Framed(Protocol):
+    """Makes a message of a feed's joined entries that ends at a revision."""
+
+    def __call__(self, events: bytes, through: int, *, caught_up: bool) -> bytes:
+        """Return the message; `caught_up` where nothing came after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class Feed:
     log from the database until it has caught up.
     """
 
-    def __init__(self, key: FeedKey, *, ring: int, message: Callable[[bytes, int], bytes]) -> None:
+    def __init__(self, key: FeedKey, *, ring: int, message: Framed) -> None:
         """Make an empty feed that keeps `ring` events; `message` frames a batch."""
         self.key = key
         self.floor: int | None = None
@@ -60,7 +69,7 @@ class Feed:
         self._message = message
         self._entries: list[Entry] = []
         self._revisions: list[int] = []
-        self._shared: dict[int, tuple[bytes, int]] = {}
+        self._shared: dict[tuple[int, bool], tuple[bytes, int]] = {}
         self._waiters: set[Waiter] = set()
 
     def reset(self, head: int) -> None:
@@ -90,17 +99,19 @@ class Feed:
         first = bisect_right(self._revisions, place)
         return bounded(self._entries[first : first + _MOST_EVENTS])
 
-    def message_after(self, place: int) -> tuple[bytes, int]:
+    def message_after(self, place: int, *, is_current: bool) -> tuple[bytes, int]:
         """Return the next message for unfiltered streams at `place`, and its end.
 
-        Made once for all streams that stand at the same place.
+        Made once for all streams that stand at the same place. `is_current`
+        says whether the head was lately that of the log.
         """
-        shared = self._shared.get(place)
+        shared = self._shared.get((place, is_current))
         if shared is None:
             entries = self.after(place)
             through = entries[-1].revision
             octets = b"".join(entry.octets for entry in entries)
-            shared = self._shared[place] = (self._message(octets, through), through)
+            message = self._message(octets, through, caught_up=is_current and through == self.head)
+            shared = self._shared[place, is_current] = (message, through)
         return shared
 
     @property

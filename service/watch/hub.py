@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +12,7 @@ from service.core.errors import Reason, ServiceError
 from service.core.schedule import Intervals
 from service.core.tokens import TokenSealer
 from service.usecases.watch_status import Subscription
-from service.watch.feed import Codec, Feed, FeedKey
+from service.watch.feed import Codec, Feed, FeedKey, Framed
 from service.watch.stream import Stream, Surroundings, jittered
 from service.watch.tail import Tail
 from service.watch.waiting import Awaited, Waiting
@@ -150,10 +149,10 @@ class Hub:
         # Called on another thread: a set is copied in one step.
         return [stream.awaited for stream in list(self._streams) if stream.awaited.names]
 
-    def _framed(self, key: FeedKey) -> Callable[[bytes, int], bytes]:
-        def message(events: bytes, through: int) -> bytes:
+    def _framed(self, key: FeedKey) -> Framed:
+        def message(events: bytes, through: int, *, caught_up: bool) -> bytes:
             token = self._tokens.resume(key.tenant, through)
-            return self._codec.message(events, resume_token=token, snapshot_complete=False)
+            return self._codec.message(events, resume_token=token, caught_up=caught_up)
 
         return message
 

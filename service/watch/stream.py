@@ -23,6 +23,8 @@ Write = Callable[[bytes], Awaitable[None]]
 """Hands a message to the subscriber, and returns when there is room for the next."""
 
 _CATCH_UP = 500
+_LATELY = 3.0
+"""How long ago the log was read at most, in seconds, for a stream to be caught up: the contract says so."""
 
 
 class Freshness(Protocol):
@@ -126,15 +128,15 @@ class Stream:
                     if now < self._bookmark_due:
                         await self._waiter.wait(min(self._bookmark_due, expiry))
                         continue
-                    message = self._bookmark_if_due(now)
+                    message = self._bookmark_if_due(now, caught_up=self._is_current(now))
                 elif self._place < feed.floor:
                     message = await self._catch_up()
                 else:
-                    message = self._from(feed)
+                    message = self._from(feed, now)
                 if message is not None:
                     await write(message)
                     self._bookmark_due = now + self._heartbeat
-            await write(self._message(b""))
+            await write(self._message(b"", caught_up=self._is_at_head(feed)))
             if self._end is not None:
                 raise self._end
 
@@ -149,14 +151,25 @@ class Stream:
             feed.leave(self._waiter)
             self._hub.leave(self, feed)
 
-    def _from(self, feed: Feed) -> bytes | None:
+    def _is_current(self, now: float) -> bool:
+        """Whether the log was read lately."""
+        return now - self._around.tail.confirmed <= _LATELY
+
+    def _is_at_head(self, feed: Feed) -> bool:
+        """Whether the subscriber has all there is."""
+        is_read = feed.floor is not None and self._place >= feed.head
+        return is_read and self._is_current(time.monotonic())
+
+    def _from(self, feed: Feed, now: float) -> bytes | None:
+        is_current = self._is_current(now)
         if self._is_filtered:
             entries = feed.after(self._place)
-            return self._pass_on(entries, entries[-1].revision)
-        message, self._place = feed.message_after(self._place)
+            through = entries[-1].revision
+            return self._pass_on(entries, through, caught_up=is_current and through == feed.head)
+        message, self._place = feed.message_after(self._place, is_current=is_current)
         return message
 
-    def _bookmark_if_due(self, now: float) -> bytes | None:
+    def _bookmark_if_due(self, now: float, *, caught_up: bool) -> bytes | None:
         if now < self._bookmark_due:
             return None
         # Silence is how a subscriber learns that changes no longer reach us.
@@ -164,14 +177,16 @@ class Stream:
         if now - self._around.tail.confirmed > stale_after:
             self._bookmark_due = now + stale_after / 2
             return None
-        return self._message(b"")
+        return self._message(b"", caught_up=caught_up)
 
-    def _message(self, events: bytes, *, complete: bool = False) -> bytes:
+    def _message(self, events: bytes, *, complete: bool = False, caught_up: bool = False) -> bytes:
         """Return a message that ends with a token for this place; without events, a bookmark."""
         token = self._around.tokens.resume(self._subscription.tenant, self._place)
-        return self._around.codec.message(events, resume_token=token, snapshot_complete=complete)
+        return self._around.codec.message(
+            events, resume_token=token, snapshot_complete=complete, caught_up=caught_up
+        )
 
-    def _pass_on(self, entries: Sequence[Entry], through: int) -> bytes | None:
+    def _pass_on(self, entries: Sequence[Entry], through: int, *, caught_up: bool) -> bytes | None:
         names, types = self._subscription.names, self._subscription.types
         wanted = [
             entry.octets
@@ -179,7 +194,9 @@ class Stream:
             if (names is None or entry.domain in names) and (not types or entry.type in types)
         ]
         self._place = through
-        return self._message(b"".join(wanted)) if wanted else self._bookmark_if_due(time.monotonic())
+        if wanted:
+            return self._message(b"".join(wanted), caught_up=caught_up)
+        return self._bookmark_if_due(time.monotonic(), caught_up=caught_up)
 
     async def _catch_up(self) -> bytes | None:
         """Read on from the database, up to where the feed begins."""
@@ -196,7 +213,7 @@ class Stream:
             return entries, entries[-1].revision if entries else max(place, head)
 
         entries, through = await self._off_loop(read)
-        return self._pass_on(entries, through)
+        return self._pass_on(entries, through, caught_up=False)
 
     async def _write_snapshot(self, write: Write) -> None:
         around, subscription = self._around, self._subscription
@@ -211,7 +228,7 @@ class Stream:
             timer = loop.call_later(around.snapshot_limit, around.readers.submit, reader.close)
             try:
                 while self._end is None and (octets := await self._off_loop(reader.next)):
-                    await write(around.codec.message(octets, resume_token="", snapshot_complete=False))
+                    await write(around.codec.message(octets, resume_token=""))
             finally:
                 timer.cancel()
                 await asyncio.shield(self._off_loop(reader.close))

@@ -68,7 +68,7 @@ class Script(DomainServiceServicer, SendingServiceServicer):
     shows_snapshots: bool = True
     """Whether the initial state is ever complete."""
     resumes_late: bool = False
-    """Whether streams that go on after a token say nothing after the bookmark that opens them."""
+    """Whether streams that go on after a token send bookmarks alone: they never get to what was missed."""
     hangs: bool = False
     """Whether CheckSending does not answer."""
     answers_from: int | None = None
@@ -171,7 +171,10 @@ class Script(DomainServiceServicer, SendingServiceServicer):
             yield pb.WatchStatusResponse(resume_token=str(place), snapshot_complete=True)
         self.opened += 1
         if request.resume_token:
-            self._wait(lambda: not self.resumes_late, context, seen)
+            while self.resumes_late and self._breaks == seen and context.is_active():
+                yield pb.WatchStatusResponse(resume_token=str(place))
+                with self._changed:
+                    self._changed.wait(HEARTBEAT)
         while context.is_active():
             with self._changed:
                 self._changed.wait_for(
@@ -184,7 +187,7 @@ class Script(DomainServiceServicer, SendingServiceServicer):
                     continue
                 news, place = self.history[place:], len(self.history)
             wanted = [event for event in news if not request.domains or event.domain in request.domains]
-            yield pb.WatchStatusResponse(events=wanted, resume_token=str(place))
+            yield pb.WatchStatusResponse(events=wanted, resume_token=str(place), caught_up=True)
             self.bookmarks += not wanted
         else:
             return

@@ -45,10 +45,9 @@ def _follow(cache: DecisionCache, *events: StatusEvent) -> None:
 
 
 def _resume(cache: DecisionCache) -> None:
-    """End the stream and open the next, with its first bookmark."""
-    cache.ended()
+    """Open the next stream, with its first bookmark."""
     cache.opened()
-    cache.take(message())
+    cache.take(message(caught_up=False))
 
 
 def _snapshot(**changes: Any) -> StatusEvent:
@@ -93,7 +92,6 @@ def test_nothing_is_known_before_the_initial_state_is_complete(cache: DecisionCa
     cache.opened()
     cache.take(WatchStatusResponse(events=[_snapshot()]))
     assert cache.recall(NAME) is None
-    cache.ended()
     _begin(cache)
     assert cache.recall(NAME) is None
 
@@ -109,17 +107,8 @@ def test_the_initial_state_is_as_old_as_its_stream(cache: DecisionCache, time: T
     assert cache.recall(NAME) is None
 
 
-def test_the_initial_state_counts_when_its_stream_ends(cache: DecisionCache, time: Time) -> None:
-    """It was complete: no closing bookmark is mistaken for it."""
-    _begin(cache, _snapshot())
-    cache.ended()
-    assert cache.recall(NAME) == ALLOWED
-    time.now += SILENCE
-    assert cache.recall(NAME) is None
-
-
 def test_silence_ends_what_is_known(cache: DecisionCache, time: Time) -> None:
-    """Every message, a bookmark too, counts as long as silence may last."""
+    """Every message of a stream that has caught up, a bookmark too, counts as long as silence may last."""
     _follow(cache, _snapshot())
     for told in (message(), message(event(2)), message()):
         time.now += SILENCE - 0.1
@@ -130,12 +119,13 @@ def test_silence_ends_what_is_known(cache: DecisionCache, time: Time) -> None:
 
 
 def test_a_stream_that_goes_on_has_to_catch_up(cache: DecisionCache, time: Time) -> None:
-    """Neither the bookmark that opens it nor what was missed shows that nothing else was."""
+    """No part of what was missed shows that nothing else was, nor a bookmark in the midst of it."""
     _follow(cache, _snapshot())
     time.now += 10
     _resume(cache)
     assert cache.recall(NAME) is None
-    cache.take(message(event(2)))
+    cache.take(message(event(2), caught_up=False))
+    cache.take(message(caught_up=False))
     assert cache.recall(NAME) is None
     cache.take(message())
     assert cache.recall(NAME) == ALLOWED
@@ -152,13 +142,13 @@ def test_a_short_break_is_not_noticed(cache: DecisionCache, time: Time) -> None:
     assert cache.recall(NAME) == ALLOWED
 
 
-def test_the_bookmark_before_an_end_shows_nothing(cache: DecisionCache, time: Time) -> None:
-    """A server that stops sends it also when it could read no changes for long."""
+def test_a_stream_that_falls_behind_is_not_believed(cache: DecisionCache, time: Time) -> None:
+    """What it says is learnt all the same."""
     _follow(cache, _snapshot())
-    cache.take(message())
-    time.now += 10
-    cache.take(message())
-    cache.ended()
+    for told in (message(event(2, sending_enabled=False), caught_up=False), message(caught_up=False)):
+        cache.take(told)
+        assert cache.recall(NAME) == DISABLED
+        time.now += SILENCE / 2
     assert cache.recall(NAME) is None
 
 
@@ -267,6 +257,16 @@ def test_a_failed_call_is_hold_for_a_second(
     assert cache.recall(NAME) == UNDECIDED
     time.now += ANSWER_LIFETIME
     assert cache.recall(NAME) is None
+
+
+def test_failures_are_reported_once_a_minute(cache: DecisionCache, time: Time) -> None:
+    """Whatever they are about; what is no name is no failure."""
+    assert not cache.failed("no name", error(InvalidArgument, "INVALID_DOMAIN"))
+    assert cache.failed(NAME, error())
+    time.now += 59
+    assert not cache.failed("other.example.com", error())
+    time.now += 1
+    assert cache.failed("other.example.com", error())
 
 
 def test_what_is_no_name_is_in_no_tenant(cache: DecisionCache) -> None:

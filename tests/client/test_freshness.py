@@ -40,7 +40,7 @@ class Freshness(RuleBasedStateMachine):
         """When which of the states began. Places in it are revisions, from 1."""
         self.place = 0
         """The revision that the stream told last."""
-        self.is_open = self.is_stuck = self.has_caught_up = False
+        self.is_open = self.is_stuck = False
         self.on_their_way: list[tuple[float, int]] = []
         """Answers: when the question was asked, and the revision."""
 
@@ -68,7 +68,7 @@ class Freshness(RuleBasedStateMachine):
     @rule(lasts=st.sampled_from([0.0, 0.5, 2.5]))
     def open(self, lasts: float) -> None:
         """Open a stream with the current state, which is on its way for some seconds."""
-        self.is_open, self.has_caught_up = True, False
+        self.is_open = True
         self.cache.forget()
         self.cache.opened()
         self.place = len(self.history)
@@ -81,19 +81,24 @@ class Freshness(RuleBasedStateMachine):
     @rule()
     def resume(self) -> None:
         """Open a stream that goes on where the last one ended."""
-        self.is_open, self.has_caught_up = True, False
+        self.is_open = True
         self.cache.opened()
-        self.cache.take(message())
+        self.cache.take(message(caught_up=False))
 
     @precondition(lambda self: self.is_open and not self.is_stuck)
     @rule(most=st.integers(1, 3))
     def tell(self, most: int) -> None:
-        """Send what is new, a part of it while the stream catches up; or a bookmark."""
-        end = len(self.history) if self.has_caught_up else min(self.place + most, len(self.history))
+        """Send what is new, or a part of it; or a bookmark."""
+        end = min(self.place + most, len(self.history))
         events = [self._event(revision) for revision in range(self.place + 1, end + 1)]
-        self.has_caught_up = self.has_caught_up or not events
         self.place = end
-        self.cache.take(message(*events))
+        self.cache.take(message(*events, caught_up=self._has_caught_up))
+
+    @precondition(lambda self: self.is_open)
+    @rule()
+    def bookmark(self) -> None:
+        """Send a bookmark, stuck or not."""
+        self.cache.take(message(caught_up=self._has_caught_up and not self.is_stuck))
 
     @precondition(lambda self: self.is_open)
     @rule(is_bookmarked=st.booleans())
@@ -101,8 +106,7 @@ class Freshness(RuleBasedStateMachine):
         """End the stream, in order or not."""
         self.is_open = False
         if is_bookmarked:
-            self.cache.take(message())
-        self.cache.ended()
+            self.bookmark()
 
     @rule(age=st.floats(0, ANSWER_AGE))
     def ask(self, age: float) -> None:
@@ -134,6 +138,10 @@ class Freshness(RuleBasedStateMachine):
             if end > self.time.now - BOUND
         }
         assert told.decision in lately
+
+    @property
+    def _has_caught_up(self) -> bool:
+        return self.place == len(self.history)
 
     def _event(self, revision: int, *, anew: bool = False) -> StatusEvent:
         changes = STATES[self.history[revision - 1][1]][0]

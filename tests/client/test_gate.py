@@ -149,8 +149,10 @@ def test_silence_closes_it(script: Script, client: Any) -> None:
         _until_known(gate, script, A)
 
 
-def test_it_is_closed_where_nobody_can_tell(script: Script, client: Any) -> None:
-    """The stream is silent and the call fails: HOLD, and no other call for a second."""
+def test_it_is_closed_where_nobody_can_tell(
+    script: Script, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The stream is silent and the call fails: HOLD with a warning, and no other call for a second."""
     script.put(A)
     with client.gate(max_silence=SHORT) as gate:
         _until_known(gate, script, A)
@@ -162,6 +164,7 @@ def test_it_is_closed_where_nobody_can_tell(script: Script, client: Any) -> None
         for _ in range(100):
             assert not gate.allowed(A)
         assert script.checked[A] <= before + 1
+        assert caplog.text.count("messages are held") == 1
         script.is_silent = False
         until(lambda: gate.allowed(A))
 

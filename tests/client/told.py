@@ -33,9 +33,9 @@ def event(
     )
 
 
-def message(*events: StatusEvent) -> WatchStatusResponse:
+def message(*events: StatusEvent, caught_up: bool = True) -> WatchStatusResponse:
     """Return a message of a stream; without events, a bookmark."""
-    return WatchStatusResponse(events=events, resume_token="somewhere")
+    return WatchStatusResponse(events=events, resume_token="somewhere", caught_up=caught_up)
 
 
 def answer(decision: Decision, revision: int) -> SendDecision:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,9 +33,11 @@ class LineCodec:
         """Return `revision type domain`."""
         return f"{event.revision} {event.type} {event.domain}\n".encode()
 
-    def message(self, events: bytes, *, resume_token: str, snapshot_complete: bool) -> bytes:
-        """Return the events' lines, then `token complete`."""
-        return events + f"{resume_token} {snapshot_complete}".encode()
+    def message(
+        self, events: bytes, *, resume_token: str, snapshot_complete: bool = False, caught_up: bool = False
+    ) -> bytes:
+        """Return the events' lines, then `token complete caught_up`."""
+        return events + f"{resume_token} {snapshot_complete} {caught_up}".encode()
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,16 @@ class Message:
     events: list[tuple[int, str, str]]
     token: str
     complete: bool
+    caught_up: bool
 
     @classmethod
     def parse(cls, octets: bytes) -> "Message":
         """Read a message."""
         *lines, last = octets.decode().split("\n")
-        token, complete = last.split(" ")
+        token, complete, caught_up = last.split(" ")
         split = (line.split(" ") for line in lines)
-        return cls([(int(revision), kind, name) for revision, kind, name in split], token, complete == "True")
+        events = [(int(revision), kind, name) for revision, kind, name in split]
+        return cls(events, token, complete == "True", caught_up == "True")
 
 
 @dataclass
@@ -111,9 +115,14 @@ class Watching:
             opened, opened, SystemClock(), self.tokens, Intervals(), timedelta(seconds=5)
         )
 
-    def subscribe(self, *, reads: bool = True, **query: object) -> Subscriber:
-        """Open a stream; with `reads` False it takes one message and then stalls."""
+    def subscribe(self, *, reads: bool = True, restless: bool = False, **query: object) -> Subscriber:
+        """Open a stream; with `reads` False it takes one message and then stalls.
+
+        A `restless` one is sent a bookmark every millisecond.
+        """
         subscription = self._subscribe(CALLER, WatchQuery(**query))  # type: ignore[arg-type]  # fields by name
+        if restless:
+            subscription = replace(subscription, heartbeat=timedelta(milliseconds=1))
         stream = self.hub.stream(subscription)
         subscriber = Subscriber()
         if reads:

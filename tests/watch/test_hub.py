@@ -17,8 +17,8 @@ from service.ports import LogBounds
 from service.store import sql as store
 from service.store.sql import SqlStore
 from service.usecases.watch_status import Start
-from service.watch.feed import Feed, FeedKey, Waiter
-from tests.watch.conftest import Subscriber, Watching
+from service.watch.feed import Entry, Feed, FeedKey, Waiter
+from tests.watch.conftest import PATIENCE, Subscriber, Watching
 
 StartWatching = Callable[..., AbstractAsyncContextManager[Watching]]
 
@@ -190,6 +190,59 @@ def test_a_stream_whose_log_was_not_looked_at_has_no_bookmark(
                 await other.until(lambda seen: len(seen.messages) == 4)
                 assert len(subscriber.messages) == 1
             await subscriber.until(lambda seen: len(seen.messages) == 2)
+
+    run(scenario)
+
+
+def test_a_stream_says_when_it_has_caught_up(start_watching: StartWatching) -> None:
+    """Not while it reads what was missed, of which a filter may leave nothing but bookmarks."""
+
+    async def scenario() -> None:
+        async with start_watching(ring=4) as watching:
+            await watching.create("a.example.com")
+            for _ in range(1200):
+                await watching.toggle("a.example.com")
+            last = await watching.create("b.example.com")
+            full = watching.subscribe(start=Start.EARLIEST, heartbeat=timedelta(seconds=1))
+            await full.until(lambda seen: seen.messages[-1:] != [] and seen.messages[-1].caught_up)
+            assert full.revisions == list(range(1, last + 1))
+            assert [message.caught_up for message in full.messages[:-1]] == [False] * (len(full.messages) - 1)
+            # From now on each message leaves nothing out.
+            await watching.toggle("a.example.com")
+            await full.until(lambda seen: seen.revisions[-1] == last + 1)
+            assert full.messages[-1].caught_up
+
+            filtered = watching.subscribe(start=Start.EARLIEST, domains=["b.example.com"], restless=True)
+            await filtered.until(lambda seen: any(message.caught_up for message in seen.messages))
+            told = next(number for number, message in enumerate(filtered.messages) if message.caught_up)
+            assert is_at(filtered, last + 1, watching)
+            before = filtered.messages[:told]
+            assert sum(not message.events for message in before) > 2
+            assert [event for message in before for event in message.events] == [
+                (last, EventType.CREATED, "b.example.com")
+            ]
+
+    run(scenario)
+
+
+def test_a_stream_is_not_caught_up_while_the_log_cannot_be_read(
+    opened: SqlStore, start_watching: StartWatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was when last it could: its messages say so for three seconds, the last one too."""
+
+    def away() -> bool:
+        raise ServiceError(Reason.DATABASE_UNAVAILABLE, "the database cannot be reached now")
+
+    async def scenario() -> None:
+        async with start_watching(max_age=6.0, stale_after=60.0) as watching:
+            subscriber = watching.subscribe(heartbeat=timedelta(seconds=1))
+            await subscriber.until(lambda seen: seen.messages[-1:] != [] and seen.messages[-1].caught_up)
+            with monkeypatch.context() as patched:
+                patched.setattr(opened, "has_changed", away)
+                assert subscriber.task is not None
+                await asyncio.wait_for(subscriber.task, PATIENCE)
+            assert [message.caught_up for message in subscriber.messages][-1] is False
+            assert all(not message.events for message in subscriber.messages)
 
     run(scenario)
 
@@ -366,7 +419,7 @@ def test_the_end_of_one_stream_wakes_no_other() -> None:
     """Or a thousand that end together would each wake the rest."""
 
     async def scenario() -> None:
-        feed = Feed(FeedKey("acme", full=False), ring=4, message=lambda events, _through: events)
+        feed = Feed(FeedKey("acme", full=False), ring=4, message=lambda events, *_, **__: events)
         ending, waiting = Waiter(), Waiter()
         for waiter in (ending, waiting):
             feed.join(waiter)
@@ -376,5 +429,26 @@ def test_the_end_of_one_stream_wakes_no_other() -> None:
         assert not second.done()
         feed.extend([], 1)
         assert second.done()
+
+    run(scenario)
+
+
+def test_a_message_of_a_feed_says_whether_more_follows() -> None:
+    """A long feed is handed over in parts; the last leaves nothing, if the log was read lately."""
+
+    async def scenario() -> None:
+        feed = Feed(
+            FeedKey("acme", full=False),
+            ring=4096,
+            message=lambda _events, through, caught_up: f"{through} {caught_up}".encode(),
+        )
+        feed.reset(0)
+        entries = [
+            Entry(revision, "a.example.com", EventType.STATUS_CHANGED, b"") for revision in range(1, 1202)
+        ]
+        feed.extend(entries, 1201)
+        assert feed.message_after(0, is_current=True) == (b"1000 False", 1000)
+        assert feed.message_after(1000, is_current=True) == (b"1201 True", 1201)
+        assert feed.message_after(1000, is_current=False) == (b"1201 False", 1201)
 
     run(scenario)

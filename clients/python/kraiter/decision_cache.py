@@ -16,6 +16,8 @@ ANSWER_LIFETIME = 1.0
 POLICY_LIFETIME = 10.0
 """How long an answer counts that only the tenant's policy can make out of date, in seconds."""
 _MOST_ANSWERS = 10_000
+_REPORT_INTERVAL = 60.0
+"""Between two reports that the service could not be asked, in seconds."""
 
 
 class _Known(NamedTuple):
@@ -42,17 +44,16 @@ class DecisionCache:
     One reader of a stream tells it what comes; any number of threads ask it.
     Every value in it is replaced as a whole, so that nobody has to wait.
 
-    A stream says by its messages that it is alive, not that it is up to date:
-    one that goes on after a break has to catch up first. It has when it brings
-    a bookmark other than the one that it was opened with, and from then on each
-    message shows that nothing was missing when it came. The exception is the
-    bookmark that a server sends before it ends a stream.
+    That a stream is alive does not show that it is up to date: one that goes on
+    after a break has to catch up first, and a server may be unable to read what
+    is new. Only messages that say so (`caught_up`) count.
     """
 
     def __init__(self, max_silence: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Take how long a message of the stream counts, in seconds, and a clock that never goes back."""
         self.clock = clock
         self._max_silence = max_silence
+        self._reported = -math.inf
         self.forget()
 
     def forget(self) -> None:
@@ -62,9 +63,8 @@ class DecisionCache:
         self._known: dict[str, _Known] = {}
         self._answers: dict[str, _Answer] = {}
         self._snapshot: dict[str, _Known] = {}
-        self._expiry = self._earlier_expiry = -math.inf
+        self._expiry = -math.inf
         self._opened = -math.inf
-        self._is_opening = self._has_caught_up = False
 
     # --- asked by senders -----------------------------------------------------
 
@@ -91,13 +91,21 @@ class DecisionCache:
             _Answer(Decision.of(answer), answer.revision, asked + ANSWER_LIFETIME, asked + POLICY_LIFETIME),
         )
 
-    def failed(self, domain: str, error: errors.Error) -> None:
-        """Keep that the service could not be asked about a domain: for a second, that is HOLD."""
+    def failed(self, domain: str, error: errors.Error) -> bool:
+        """Keep that the service could not be asked about a domain: for a second, that is HOLD.
+
+        True where somebody should be told: the first time, and each minute.
+        """
         # What is no name at all is in no tenant, however often that is asked.
         decision = NOT_FOUND if error.reason == "INVALID_DOMAIN" else UNDECIDED
-        expiry = self.clock() + ANSWER_LIFETIME
+        now = self.clock()
+        expiry = now + ANSWER_LIFETIME
         # Nothing that was known before outweighs it.
         self._keep(domain, _Answer(decision, math.inf, expiry, expiry))
+        is_due = decision is UNDECIDED and now >= self._reported + _REPORT_INTERVAL
+        if is_due:
+            self._reported = now
+        return is_due
 
     def _keep(self, domain: str, answer: _Answer) -> None:
         if len(self._answers) >= _MOST_ANSWERS:
@@ -110,26 +118,17 @@ class DecisionCache:
         """Take note that a stream is about to be opened."""
         self._opened = self.clock()
         self._snapshot = {}
-        self._is_opening, self._has_caught_up = True, False
 
     def take(self, message: WatchStatusResponse) -> None:
         """Learn from a message."""
-        is_first, self._is_opening = self._is_opening, False
         for event in message.events:
             self._learn(event)
         if message.snapshot_complete:
             self._known, self._snapshot = self._snapshot, {}
             # It was read after the stream was opened, and may have been long on its way.
-            self._expiry = self._earlier_expiry = self._opened + self._max_silence
-            return
-        if not message.events and not is_first:
-            self._has_caught_up = True
-        if self._has_caught_up:
-            self._earlier_expiry, self._expiry = self._expiry, self.clock() + self._max_silence
-
-    def ended(self) -> None:
-        """Take note that the stream has ended: its last message may have been the closing bookmark."""
-        self._expiry = self._earlier_expiry
+            self._expiry = self._opened + self._max_silence
+        elif message.caught_up:
+            self._expiry = self.clock() + self._max_silence
 
     def _learn(self, event: StatusEvent) -> None:
         self.revision = max(self.revision, event.revision)

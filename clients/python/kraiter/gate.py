@@ -37,10 +37,11 @@ class SendGate:
 
     Once DisableDomain has returned, the gate stops a domain within milliseconds,
     normally. It takes `max_silence` + 3 seconds at worst, and the time that a
-    message needs to arrive: a server that can no longer read what was changed
-    sends bookmarks for 3 seconds before it falls silent. While the service is
-    asked in place of the stream it takes 2 seconds at worst: an answer counts
-    for a second and is, from another replica, up to a second old.
+    message needs to arrive: where a server cannot read what is new, it takes 3
+    seconds until its messages no longer say that the stream has caught up.
+    While the service is asked in place of the stream it takes 2 seconds at
+    worst: an answer counts for a second and is, from another replica, up to a
+    second old.
 
     A domain that is throttled gets at most `messages_per_hour` through this
     gate within any hour, a few of them at once. Each gate counts for itself:
@@ -135,7 +136,8 @@ class SendGate:
         try:
             (answer,) = self._sending.check(domain, min_revision=self._cache.revision)
         except errors.Error as error:
-            self._cache.failed(domain, error)
+            if self._cache.failed(domain, error):
+                _log.warning("messages are held, nobody can tell whether %s may send: %s", domain, error)
         else:
             self._cache.answered(domain, answer, asked)
 
@@ -159,7 +161,6 @@ class SendGate:
                 self._cache.take(message)
                 if message.events or message.snapshot_complete:
                     self._announce()
-            self._cache.ended()
 
     def _wait_for_change(self, seen: int, timeout: float) -> None:
         with self._changed:

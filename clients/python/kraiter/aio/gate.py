@@ -84,7 +84,8 @@ class SendGate:
         try:
             (answer,) = await self._sending.check(domain, min_revision=self._cache.revision)
         except errors.Error as error:
-            self._cache.failed(domain, error)
+            if self._cache.failed(domain, error):
+                _log.warning("messages are held, nobody can tell whether %s may send: %s", domain, error)
         else:
             self._cache.answered(domain, answer, asked)
 
@@ -105,7 +106,6 @@ class SendGate:
                     self._cache.take(message)
                     if message.events or message.snapshot_complete:
                         self._announce()
-            self._cache.ended()
 
     def _announce(self) -> None:
         self._changed.set()

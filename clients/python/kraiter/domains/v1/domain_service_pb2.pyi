@@ -447,12 +447,19 @@ class WatchStatusResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     SNAPSHOT_COMPLETE_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
     """Everything through this point was sent. Opaque. Empty while the initial
     state is being sent: until `snapshot_complete` there is nothing to resume.
     """
     snapshot_complete: _builtins.bool
     """True in the one message that ends the initial state."""
+    caught_up: _builtins.bool
+    """True where nothing was left to send: every change that was committed until
+    three seconds before this message was sent is in it, or in one before it.
+    False while the initial state is being sent, while the stream catches up
+    with what was missed, and while the server cannot read what is new.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_domain_pb2.StatusEvent]:
         """Changes, in the order of their revisions. Empty in a bookmark."""
@@ -463,10 +470,11 @@ class WatchStatusResponse(_message.Message):
         events: _abc.Iterable[_domain_pb2.StatusEvent] | None = ...,
         resume_token: _builtins.str = ...,
         snapshot_complete: _builtins.bool = ...,
+        caught_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "resume_token", b"resume_token", "snapshot_complete", b"snapshot_complete"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "events", b"events", "resume_token", b"resume_token", "snapshot_complete", b"snapshot_complete"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
