@@ -38,9 +38,9 @@ class Call:
 
     method: str
     context: Context
-    request_id: str
     authorization: str | None
     started: float
+    _request_id: str | None
     caller: Caller | None = None
 
     @classmethod
@@ -54,8 +54,16 @@ class Call:
                 authorization = value
             elif key == REQUEST_ID_KEY:
                 asked = value
-        request_id = asked if asked and _SANE_ID.fullmatch(asked) else _new_id()
-        return cls(method, context, request_id, authorization, time.monotonic())
+        if asked is not None and not _SANE_ID.fullmatch(asked):
+            asked = None
+        return cls(method, context, authorization, time.monotonic(), asked)
+
+    @property
+    def request_id(self) -> str:
+        """The id that the caller gave, or one that is made when it is first asked for."""
+        if self._request_id is None:
+            self._request_id = _new_id()
+        return self._request_id
 
     @property
     def identification(self) -> tuple[tuple[str, str], ...]:
@@ -70,6 +78,21 @@ class Call:
     def succeed(self) -> None:
         """Note that the call was answered."""
         _log.info("rpc_finished", **self._fields(grpc.StatusCode.OK))
+
+    def answer(self) -> None:
+        """Send the request id with the answer to a unary call, and note that it was answered."""
+        self.context.set_trailing_metadata(self.identification)
+        self.succeed()
+
+    def answer_quietly(self) -> None:
+        """Answer a unary call that leaves no log line: a request id that is made now would name nothing."""
+        if self._request_id is not None:
+            self.context.set_trailing_metadata(self.identification)
+
+    def answer_noted(self) -> None:
+        """Send the request id with the answer to a unary call that is logged only for debugging."""
+        self.context.set_trailing_metadata(self.identification)
+        self.note()
 
     async def fail(self, error: BaseException) -> Never:
         """Answer the call with what went wrong, and leave its handler.
@@ -120,11 +143,7 @@ class Call:
 
 def quiet_end() -> Callable[[Call], None]:
     """Return how calls end that are too many to be logged: noted only where debug events are written."""
-    return Call.note if _log.is_enabled_for(logging.DEBUG) else _unnoted
-
-
-def _unnoted(_call: Call) -> None:
-    pass
+    return Call.answer_noted if _log.is_enabled_for(logging.DEBUG) else Call.answer_quietly
 
 
 def _new_id() -> str:

@@ -34,7 +34,7 @@ class Limiter:
         await self._streams.idle()
 
     def call(self) -> AbstractContextManager[None]:
-        """Count a unary call.
+        """Count a unary call: what is returned can be entered for any number of them.
 
         Raises:
             ServiceError: RATE_LIMITED, SHUTTING_DOWN.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from google.protobuf import empty_pb2
 from kraiter.domains.v1 import sending_service_pb2 as pb
@@ -25,7 +26,10 @@ def unary(usecases: UseCases) -> Mapping[str, Method]:
     answers = _Answers(usecases)
     return {
         "CheckSending": AtOnce(
-            pb.CheckSendingRequest, read, answers.check_sending_from_memory, answers.check_sending
+            pb.CheckSendingRequest,
+            read,
+            partial(usecases.check_sending.from_memory, _LANGUAGE),
+            answers.check_sending,
         ),
         "PutDomainUse": Unary(pb.PutDomainUseRequest, write, answers.put_domain_use),
         "DeleteDomainUse": Unary(pb.DeleteDomainUseRequest, write, answers.delete_domain_use),
@@ -53,9 +57,6 @@ _LANGUAGE = _Language()
 @dataclass(frozen=True, slots=True)
 class _Answers:
     usecases: UseCases
-
-    def check_sending_from_memory(self, octets: bytes, caller: Caller) -> bytes | None:
-        return self.usecases.check_sending.from_memory(caller, octets, _LANGUAGE)
 
     def check_sending(
         self, asked: Sequence[tuple[pb.CheckSendingRequest, Caller]]

@@ -54,12 +54,13 @@ class UnaryCalls:
         """
         from_memory = method.from_memory if isinstance(method, AtOnce) else None
         answered = self._alone(method) if isinstance(method, Unary) else self._together(method)
-        finish = Call.succeed if from_memory is None else quiet_end()
+        finish = Call.answer if from_memory is None else quiet_end()
+        counted = self.limiter.call()
 
         async def handle(octets: bytes, context: Context) -> bytes:
             call = Call.begin(name, context)
             try:
-                with self.limiter.call():
+                with counted:
                     key = call.authorization
                     caller = self.authenticator.known(key) or await self.authenticator.authenticate(key)
                     call.caller = caller
@@ -72,7 +73,6 @@ class UnaryCalls:
                         answer = await answered(_Asked(octets, caller, call.deadline()))
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `fail` tells them apart
                 await call.fail(error)
-            context.set_trailing_metadata(call.identification)
             finish(call)
             return answer
 

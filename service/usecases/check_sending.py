@@ -40,7 +40,7 @@ class CheckSending:
 
     memory: SendingMemory
 
-    def from_memory(self, caller: Caller, question: bytes, language: Language) -> bytes | None:
+    def from_memory(self, language: Language, question: bytes, caller: Caller) -> bytes | None:
         """Return the answer to a question, both serialised; None where the database has to be asked.
 
         It never blocks. Senders ask the same again and again: answers are remembered, too.

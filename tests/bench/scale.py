@@ -11,6 +11,11 @@ class Scale:
     """How often subject and baseline take turns."""
     seconds: float
     """How long one turn lasts, where time decides."""
+    starts: int
+    """How often both servers are started, for unary calls."""
+    call_rounds: int
+    """As `rounds`, for unary calls: many short turns, for the speed of the machine changes meanwhile."""
+    call_seconds: float
     few_domains: int
     many_domains: int
     streams: int
@@ -40,6 +45,9 @@ class Scale:
 FULL = Scale(
     rounds=5,
     seconds=2.0,
+    starts=5,
+    call_rounds=8,
+    call_seconds=0.75,
     few_domains=1_000,
     many_domains=100_000,
     streams=1_000,
@@ -60,6 +68,9 @@ FULL = Scale(
 QUICK = Scale(
     rounds=1,
     seconds=0.3,
+    starts=1,
+    call_rounds=1,
+    call_seconds=0.3,
     few_domains=100,
     many_domains=1_000,
     streams=50,

@@ -173,13 +173,29 @@ def test_no_call_is_left_counted(served: Served) -> None:
         assert not isinstance(answer, Failure) or answer.reason != Reason.RATE_LIMITED
 
 
-def test_every_call_has_a_request_id_of_its_own(served: Served) -> None:
-    """It comes back with the answer."""
+@pytest.mark.parametrize(("name", "is_made"), [(KNOWN, False), (UNKNOWN, True)])
+def test_a_request_id_is_made_where_the_call_is_told_of(served: Served, name: str, is_made: bool) -> None:
+    """An answer from memory is not logged, so that no id could find it; one that was given comes back."""
+    call = served.server.channel.unary_unary(PATH)
+    metadata = [("authorization", f"Bearer {served.key}")]
+    _, ended = call.with_call(asked_for(name), metadata=metadata, timeout=PATIENCE)
+    assert ("x-request-id" in dict(ended.trailing_metadata())) is is_made
+    metadata += [("x-request-id", "mine")]
+    _, ended = call.with_call(asked_for(name), metadata=metadata, timeout=PATIENCE)
+    assert dict(ended.trailing_metadata())["x-request-id"] == "mine"
+
+
+@pytest.mark.parametrize("name", [UNKNOWN, REFUSED])
+def test_every_call_has_a_request_id_of_its_own(served: Served, name: str) -> None:
+    """It comes back with the answer, and with errors."""
     call = served.server.channel.unary_unary(PATH)
     metadata = [("authorization", f"Bearer {served.key}")]
     ids = set()
     for _ in range(250):
-        _, ended = call.with_call(asked_for(KNOWN), metadata=metadata, timeout=PATIENCE)
+        try:
+            _, ended = call.with_call(asked_for(name), metadata=metadata, timeout=PATIENCE)
+        except grpc.RpcError as error:
+            ended = error
         ids.add(dict(ended.trailing_metadata())["x-request-id"])
     assert len(ids) == 250
     assert {len(each) for each in ids} == {16}

@@ -73,7 +73,7 @@ def check(memory: SendingMemory, *names: str, min_revision: int = 0) -> list[Sen
     """Ask as a caller does: memory first, then the database."""
     asking = CheckSending(memory)
     question = json.dumps([names, min_revision]).encode()
-    if (known := asking.from_memory(ACME, question, Pickled())) is not None:
+    if (known := asking.from_memory(Pickled(), question, ACME)) is not None:
         return list(pickle.loads(known))  # noqa: S301 - pickled right here
     (answer,) = asking([WantedDecisions(ACME, names, min_revision)])
     if isinstance(answer, ServiceError):
