@@ -129,19 +129,27 @@ class Verifier:
         if not self._claiming.acquire(blocking=wait):
             return (), config.poll
         try:
+            pause = 0.0
             while not self._stopping.is_set():
-                now = self._clock.now()
-                if claims := self._queue.claim_due(now, limit, config.lease):
+                # To claim is to write: while nothing is due, looking is enough.
+                if pause < config.poll and (
+                    claims := self._queue.claim_due(self._clock.now(), limit, config.lease)
+                ):
                     return claims, 0.0
-                due = self._queue.next_due()
-                pause = config.poll if due is None else (due - now).total_seconds()
-                pause = min(max(pause, 0.0), config.poll)
+                pause = self._until_due()
                 if not wait:
                     return (), pause
                 self._stopping.wait(pause)
         finally:
             self._claiming.release()
         return (), config.poll
+
+    def _until_due(self) -> float:
+        """Return in how many seconds something is due, at most those of a poll."""
+        due = self._queue.next_due()
+        if due is None:
+            return self._config.poll
+        return min(max((due - self._clock.now()).total_seconds(), 0.0), self._config.poll)
 
     def _wind_up(self, pipeline: Pipeline) -> None:
         """Save what is finished soon, and give the rest back."""

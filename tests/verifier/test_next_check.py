@@ -238,12 +238,12 @@ class WatchedQueue:
     def __init__(self, opened: SqlStore) -> None:
         self._opened = opened
         self.looks = 0
+        self.claims = 0
 
     def claim_due(self, now: datetime, limit: int, lease: timedelta) -> Sequence[Claim]:
         """See `CheckQueue.claim_due`."""
-        claims = self._opened.claim_due(now, limit, lease)
-        self.looks += 1
-        return claims
+        self.claims += 1
+        return self._opened.claim_due(now, limit, lease)
 
     def save(self, checked: Sequence[CheckedMove]) -> Sequence[Domain | None]:
         """See `CheckQueue.save`."""
@@ -251,7 +251,9 @@ class WatchedQueue:
 
     def next_due(self) -> datetime | None:
         """See `CheckQueue.next_due`."""
-        return self._opened.next_due()
+        due = self._opened.next_due()
+        self.looks += 1
+        return due
 
 
 def test_workers_that_wait_check_then_and_not_before(
@@ -276,6 +278,7 @@ def test_workers_that_wait_check_then_and_not_before(
         until(lambda: queue.looks > before + 1)
 
     looked()
+    assert queue.claims == 1  # at the start: then it is known that nothing is due
     now = clock.now()
     opened.hasten("acme", [NAME], now=now, due=now + POLICY.intervals.pending)
     due = opened.get("acme", NAME).checks.next_check_time
