@@ -51,6 +51,10 @@ class Load:
         answered = sum(done.result() for done in running)
         return Rate(answered / (time.monotonic() - started), server.cpu_since(used) / answered)
 
+    def send(self, server: Server, path: str, requests: Sequence[bytes]) -> None:
+        """Make each call once."""
+        self._workers.submit(_run_once, Calls(server.address, path, requests)).result()
+
 
 @contextmanager
 def ready() -> Iterator[Load]:
@@ -67,6 +71,17 @@ def _warm_up(_number: int) -> None:
 
 def _run(calls: Calls, seconds: float) -> int:
     return uvloop.run(_call(calls, seconds))
+
+
+def _run_once(calls: Calls) -> None:
+    uvloop.run(_call_once(calls))
+
+
+async def _call_once(calls: Calls) -> None:
+    async with grpc.aio.insecure_channel(calls.address) as channel:
+        method: bare.Method = channel.unary_unary(calls.path)
+        for request in calls.requests:
+            await method(request, metadata=AUTHORIZATION)
 
 
 async def _call(calls: Calls, seconds: float) -> int:

@@ -45,8 +45,9 @@ def _pairs(
         processes.bare() as base,
     ):
         loading.load(url, DEFAULT_TENANT, scale.few_domains, first_due=a_day_on, apart=timedelta(seconds=1))
-        # The first time costs more: of each domain, and of everything in both processes.
-        load.rate(own, path, requests, scale.seconds)
+        # The first time costs more: of each request, and of everything in both processes.
+        load.send(own, path, requests)
+        load.rate(own, path, requests, scale.call_seconds)
         load.rate(base, bare.NO_OP, [b""], scale.call_seconds)
         return [
             (
