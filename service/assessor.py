@@ -10,7 +10,7 @@ from service.core.health import HealthPolicy
 
 _log = structlog.get_logger(__name__)
 
-_PAUSE = 1.0
+_PAUSE = 0.5
 """Between two looks for what is due, in seconds."""
 _BATCH = 200
 
