@@ -128,15 +128,15 @@ class Stream:
                     if now < self._bookmark_due:
                         await self._waiter.wait(min(self._bookmark_due, expiry))
                         continue
-                    message = self._bookmark_if_due(now, caught_up=self._is_current(now))
+                    message = self._bookmark_if_due(feed)
                 elif self._place < feed.floor:
-                    message = await self._catch_up()
+                    message = await self._catch_up(feed)
                 else:
-                    message = self._from(feed, now)
+                    message = self._from(feed)
                 if message is not None:
                     await write(message)
                     self._bookmark_due = now + self._heartbeat
-            await write(self._message(b"", caught_up=self._is_at_head(feed)))
+            await write(self._message(b"", caught_up=self._has_caught_up(feed)))
             if self._end is not None:
                 raise self._end
 
@@ -151,25 +151,23 @@ class Stream:
             feed.leave(self._waiter)
             self._hub.leave(self, feed)
 
-    def _is_current(self, now: float) -> bool:
+    def _is_current(self) -> bool:
         """Whether the log was read lately."""
-        return now - self._around.tail.confirmed <= _LATELY
+        return time.monotonic() - self._around.tail.confirmed <= _LATELY
 
-    def _is_at_head(self, feed: Feed) -> bool:
+    def _has_caught_up(self, feed: Feed) -> bool:
         """Whether the subscriber has all there is."""
-        is_read = feed.floor is not None and self._place >= feed.head
-        return is_read and self._is_current(time.monotonic())
+        return feed.floor is not None and self._place >= feed.head and self._is_current()
 
-    def _from(self, feed: Feed, now: float) -> bytes | None:
-        is_current = self._is_current(now)
+    def _from(self, feed: Feed) -> bytes | None:
         if self._is_filtered:
             entries = feed.after(self._place)
-            through = entries[-1].revision
-            return self._pass_on(entries, through, caught_up=is_current and through == feed.head)
-        message, self._place = feed.message_after(self._place, is_current=is_current)
+            return self._pass_on(feed, entries, entries[-1].revision)
+        message, self._place = feed.message_after(self._place, is_current=self._is_current())
         return message
 
-    def _bookmark_if_due(self, now: float, *, caught_up: bool) -> bytes | None:
+    def _bookmark_if_due(self, feed: Feed) -> bytes | None:
+        now = time.monotonic()
         if now < self._bookmark_due:
             return None
         # Silence is how a subscriber learns that changes no longer reach us.
@@ -177,7 +175,7 @@ class Stream:
         if now - self._around.tail.confirmed > stale_after:
             self._bookmark_due = now + stale_after / 2
             return None
-        return self._message(b"", caught_up=caught_up)
+        return self._message(b"", caught_up=self._has_caught_up(feed))
 
     def _message(self, events: bytes, *, complete: bool = False, caught_up: bool = False) -> bytes:
         """Return a message that ends with a token for this place; without events, a bookmark."""
@@ -186,7 +184,7 @@ class Stream:
             events, resume_token=token, snapshot_complete=complete, caught_up=caught_up
         )
 
-    def _pass_on(self, entries: Sequence[Entry], through: int, *, caught_up: bool) -> bytes | None:
+    def _pass_on(self, feed: Feed, entries: Sequence[Entry], through: int) -> bytes | None:
         names, types = self._subscription.names, self._subscription.types
         wanted = [
             entry.octets
@@ -195,10 +193,10 @@ class Stream:
         ]
         self._place = through
         if wanted:
-            return self._message(b"".join(wanted), caught_up=caught_up)
-        return self._bookmark_if_due(time.monotonic(), caught_up=caught_up)
+            return self._message(b"".join(wanted), caught_up=self._has_caught_up(feed))
+        return self._bookmark_if_due(feed)
 
-    async def _catch_up(self) -> bytes | None:
+    async def _catch_up(self, feed: Feed) -> bytes | None:
         """Read on from the database, up to where the feed begins."""
         log = self._around.log
         tenant, place = self._subscription.tenant, self._place
@@ -213,7 +211,7 @@ class Stream:
             return entries, entries[-1].revision if entries else max(place, head)
 
         entries, through = await self._off_loop(read)
-        return self._pass_on(entries, through, caught_up=False)
+        return self._pass_on(feed, entries, through)
 
     async def _write_snapshot(self, write: Write) -> None:
         around, subscription = self._around, self._subscription

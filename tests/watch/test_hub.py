@@ -218,7 +218,7 @@ def test_a_stream_says_when_it_has_caught_up(start_watching: StartWatching) -> N
             assert is_at(filtered, last + 1, watching)
             before = filtered.messages[:told]
             assert sum(not message.events for message in before) > 2
-            assert [event for message in before for event in message.events] == [
+            assert [event for message in filtered.messages[: told + 1] for event in message.events] == [
                 (last, EventType.CREATED, "b.example.com")
             ]
 
