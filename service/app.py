@@ -20,8 +20,8 @@ from service.core.tokens import TokenSealer
 from service.dns.config import DnsConfig, Mode
 from service.dns.config import Endpoint as Nameserver
 from service.dns.resolver import DnsResolver
-from service.mail.local import LocalMailProvider
-from service.removal import IdentityRemover
+from service.faults import guarded
+from service.mailing import make_mail
 from service.rpc import RpcConfig, RpcServer, WatchCodec
 from service.sending_memory import SendingMemory
 from service.settings import Settings, SettingsError
@@ -101,16 +101,17 @@ def _is_sqlite(settings: Settings) -> bool:
 
 
 async def _serve(settings: Settings, opened: SqlStore) -> None:
+    opened = guarded(opened, "store", settings.fault_point)
     clock = SystemClock()
     policy = verification_policy(settings)
     tokens = TokenSealer(epoch=opened.identity.epoch, secret=opened.identity.secret)
-    provider = LocalMailProvider(opened.identity.secret)
+    mail = make_mail(settings, opened, policy)
     resolver = _resolver(settings)
     verifier = Verifier(
         store=opened,
         queue=opened,
         resolver=resolver,
-        provider=provider,
+        provider=mail.states,
         clock=clock,
         policy=policy,
         config=VerifierConfig(
@@ -132,7 +133,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         config=_hub_config(settings),
     )
     memory = SendingMemory(store=opened, log=opened, policies=opened)
-    usecases = make_usecases(settings, opened, verifier=verifier, provider=provider, memory=memory)
+    usecases = make_usecases(settings, opened, verifier=verifier, provider=mail.provider, memory=memory)
     server = RpcServer(
         usecases=usecases, hub=hub, keys=opened, clock=clock, ping=opened.ping, config=_rpc_config(settings)
     )
@@ -151,7 +152,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
             retention=settings.event_retention,
             batch_memory=settings.health_window + _BATCH_MARGIN,
         ),
-        IdentityRemover(identities=opened, provider=provider, clock=clock, lease=settings.identity_lease),
+        *mail.workers,
     )
     stopped = _stop_signal()
 
@@ -167,6 +168,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         _log.info("server_stopping")
     finally:
         await server.stop(settings.shutdown_grace.total_seconds())
+        mail.close()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, verifier.stop)
         for worker in workers:
@@ -205,7 +207,7 @@ def make_usecases(
         verify_domain=VerifyDomain(opened, opened, verifier, clock, policy),
         enable_domain=EnableDomain(opened, memory),
         disable_domain=DisableDomain(opened, memory),
-        update_domain=UpdateDomain(opened, provider, clock, policy),
+        update_domain=UpdateDomain(opened, clock, policy),
         watch_status=WatchStatus(opened, opened, clock, tokens, policy.intervals, settings.watch_heartbeat),
         list_status_events=ListStatusEvents(opened, tokens),
         export_dns_records=ExportDnsRecords(opened),

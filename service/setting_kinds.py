@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from service.core import keys
+from service.faults import FaultPoint, parse_fault_point
 
 _UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -23,6 +24,7 @@ _UNITS = {
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
 _RATE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)(%?)", re.ASCII)
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?", re.ASCII)
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
 _DNS_PORT = 53
 _HIGHEST_PORT = 65_535
 
@@ -130,6 +132,16 @@ def _written(parse: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _require_region(text: str) -> str:
+    if not _REGION.fullmatch(text):
+        raise ValueError
+    return text
+
+
 def _require_database_url(url: SecretStr) -> SecretStr:
     if not re.match(r"sqlite:///.|postgresql://.", url.get_secret_value()):
         raise ValueError
@@ -158,8 +170,26 @@ Nameservers = Annotated[
     NoDecode,
     Allowed("addresses of name servers, comma-separated, such as 9.9.9.9,127.0.0.1:5353"),
 ]
-Region = Annotated[
-    str, Field(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"), Allowed("an AWS region, such as eu-west-1")
+Region = Annotated[str, AfterValidator(_require_region), Allowed("an AWS region, such as eu-west-1")]
+Regions = Annotated[
+    tuple[Region, ...],
+    _written(_split),
+    NoDecode,
+    Allowed("AWS regions, comma-separated, such as eu-west-1,us-east-1"),
+]
+HttpUrl = Annotated[
+    str,
+    Field(pattern=r"^https?://[^\s/]+(/\S*)?$"),
+    Allowed("an address that begins with http:// or https://"),
+]
+PerSecond = Annotated[
+    Decimal, Field(gt=0, le=100), Allowed("a number above 0 and at most 100, such as 1 or 0.5")
+]
+FaultPointText = Annotated[
+    FaultPoint,
+    _written(parse_fault_point),
+    NoDecode,
+    Allowed("before or after and a call, such as before ses.create_email_identity"),
 ]
 DatabaseUrl = Annotated[
     SecretStr,

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,13 @@ from service.setting_kinds import (
     DatabaseUrl,
     Duration,
     Endpoint,
+    FaultPointText,
+    HttpUrl,
     Nameservers,
+    PerSecond,
     Rate,
     Region,
+    Regions,
 )
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -64,11 +69,41 @@ class Settings(BaseSettings):
         description="Connections to the database that one process has at most, for its work; "
         "it takes up to three more.",
     )
-    mail_provider: Literal["local"] = Field(
-        default="local", description="Who sends the mail. `local` needs nothing and accepts every domain."
+    mail_provider: Literal["local", "ses"] = Field(
+        default="local",
+        description="Who sends the mail: `ses`, Amazon SES, or `local`, which needs nothing and accepts all.",
     )
     region: Region = Field(
         default="eu-west-1", description="The provider's region for domains that are created without one."
+    )
+    regions: Regions = Field(
+        default=(),
+        description="The regions that domains may be created in. Default: with `ses` KRAITER_REGION alone, "
+        "with `local` all that SES has.",
+    )
+    ses_endpoint_url: HttpUrl | None = Field(
+        default=None, description="Another address of the SES API than Amazon's. For tests."
+    )
+    ses_rate: PerSecond = Field(
+        default=Decimal(1),
+        description="How many requests a second this process makes to SES in each region: the account's "
+        "limit, divided among its processes.",
+    )
+    ses_timeout: Duration = Field(
+        default=5 * _SECOND,
+        ge=50 * _MILLISECOND,
+        le=_MINUTE,
+        description="How long to wait for one answer of SES.",
+    )
+    ses_poll_interval: Duration = Field(
+        default=30 * _SECOND,
+        ge=100 * _MILLISECOND,
+        le=_HOUR,
+        description="How often the states of all identities of a region are listed; "
+        "for thousands of identities that is a request each.",
+    )
+    fault_point: FaultPointText | None = Field(
+        default=None, description="Where the process kills itself. For tests of crashes alone."
     )
 
     identity_reservation: Duration = Field(
@@ -82,8 +117,8 @@ class Settings(BaseSettings):
         default=60 * _SECOND,
         ge=_SECOND,
         le=_HOUR,
-        description="How long a removal of an identity is kept from other processes; "
-        "longer than the provider takes to answer.",
+        description="How long an identity that is being made, changed or removed is kept from other "
+        "processes; longer than the provider takes for it.",
     )
 
     dns_mode: Literal["authoritative", "recursive"] = Field(
@@ -370,6 +405,11 @@ def _bad_values(error: ValidationError) -> Iterator[str]:
 
 
 def _conflicts(settings: Settings) -> Iterator[str]:
+    if settings.regions and settings.region not in settings.regions:
+        yield (
+            f"{setting_texts.variable('region')}={settings.region}: must be one of "
+            f"{setting_texts.variable('regions')}={','.join(settings.regions)}"
+        )
     for lesser, greater in _NOT_ABOVE:
         low, high = getattr(settings, lesser), getattr(settings, greater)
         if low > high:

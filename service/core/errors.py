@@ -17,6 +17,7 @@ class Reason(StrEnum):
     USE_NOT_FOUND = "USE_NOT_FOUND"
     DOMAIN_EXISTS = "DOMAIN_EXISTS"
     DOMAIN_IN_USE = "DOMAIN_IN_USE"
+    PROVIDER_CONFLICT = "PROVIDER_CONFLICT"
     RESUME_TOKEN_EXPIRED = "RESUME_TOKEN_EXPIRED"  # noqa: S105 - a code, not a secret
     RESUME_TOKEN_AHEAD = "RESUME_TOKEN_AHEAD"  # noqa: S105 - a code, not a secret
     MISSING_KEY = "MISSING_KEY"
@@ -87,6 +88,11 @@ def invalid_fields(violations: Sequence[Violation], reason: Reason = Reason.INVA
         metadata={"field": violations[0].field, "description": violations[0].description},
         violations=violations,
     )
+
+
+def domain_exists(name: str) -> ServiceError:
+    """Return the error of a name that the tenant has already."""
+    return ServiceError(Reason.DOMAIN_EXISTS, f"the domain {name} exists", metadata={"domain": name})
 
 
 def domain_not_found(name: str) -> ServiceError:

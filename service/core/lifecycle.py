@@ -28,7 +28,7 @@ from service.core.domain import (
     StatusReason,
 )
 from service.core.health import Health, HealthReport
-from service.core.records import DmarcPolicy
+from service.core.records import DmarcPolicy, Identity
 from service.core.verdict import Outcome, Verdict
 
 VERIFIER = "verifier"
@@ -62,6 +62,7 @@ class Check(NamedTuple):
     provider_ready: bool
     """Whether the mail provider lets the domain send."""
     provider_revoked: bool
+    """Whether it has let the domain send, and does no more."""
     held_elsewhere: bool = False
     """Whether another tenant has the name VERIFIED."""
     proved_elsewhere: bool = False
@@ -338,6 +339,22 @@ def updated(
         checks=schedule.fast_phase(domain.checks, now, policy.intervals),
     )
     return Moved(changed, Change(EventType.RECORDS_CHANGED, "; ".join(changes), actor))
+
+
+def rekeyed(domain: Domain, identity: Identity, *, now: datetime, policy: Policy) -> Moved:
+    """Return the domain with the DKIM records of its identity at the provider; unchanged where it has them.
+
+    A provider whose identity was deleted and made again may sign with other keys.
+    """
+    issued = offer.rekeyed(domain, identity)
+    if {record.content for record in issued} == {record.content for record in domain.records}:
+        return Moved(domain)
+    changed = replace(
+        domain, records=issued, checks=schedule.fast_phase(domain.checks, now, policy.intervals)
+    )
+    return Moved(
+        changed, Change(EventType.RECORDS_CHANGED, "the mail provider has other DKIM keys", PROVIDER)
+    )
 
 
 def disabled(domain: Domain, *, reason: str, actor: str) -> Moved:

@@ -7,7 +7,7 @@ from service.core import records
 from service.core.answers import RecordType
 from service.core.case import observed
 from service.core.domain import Domain
-from service.core.records import Finding, Purpose, Record, RecordState
+from service.core.records import Finding, Identity, Purpose, Record, RecordState
 
 
 def is_met_otherwise(record: Record) -> bool:
@@ -32,6 +32,13 @@ def reissued(before: Domain, after: Domain) -> tuple[Record, ...]:
     it stands. All others keep their findings.
     """
     return tuple(_reissued(record, before, after) for record in before.records)
+
+
+def rekeyed(before: Domain, identity: Identity) -> tuple[Record, ...]:
+    """Return a domain's records with those of the identity's DKIM tokens; what stays keeps its findings."""
+    had = {record.content: record for record in before.records}
+    keys = [had.get(record.content, record) for record in records.dkim(before.name, identity)]
+    return (*keys, *(record for record in before.records if record.purpose is not Purpose.DKIM))
 
 
 def _reissued(record: Record, before: Domain, after: Domain) -> Record:

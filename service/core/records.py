@@ -149,7 +149,7 @@ def required_for(
     a contested name's OWNERSHIP record, None where the name is not contested.
     """
     return (
-        *(_dkim(name, token, identity.dkim_zone) for token in identity.dkim_tokens),
+        *dkim(name, identity),
         Record(
             Purpose.SPF,
             RecordType.MX,
@@ -192,11 +192,15 @@ def ownership(name: str, challenge: str, *, required: bool) -> Record:
     )
 
 
-def _dkim(name: str, token: str, zone: str) -> Record:
-    return Record(
-        Purpose.DKIM,
-        RecordType.CNAME,
-        f"{token}._domainkey.{name}",
-        f"{token}.{zone}",
-        required=True,
+def dkim(name: str, identity: Identity) -> tuple[Record, ...]:
+    """Return the records by which receivers find the keys that the provider signs with."""
+    return tuple(
+        Record(
+            Purpose.DKIM,
+            RecordType.CNAME,
+            f"{token}._domainkey.{name}",
+            f"{token}.{identity.dkim_zone}",
+            required=True,
+        )
+        for token in identity.dkim_tokens
     )

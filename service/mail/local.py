@@ -7,9 +7,10 @@ SES's, so that everything around it behaves as in earnest.
 import base64
 import hmac
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from service.core.records import Identity
-from service.ports import IdentityRef, ProviderState
+from service.ports import FoundIdentity, IdentityRef, ProviderState
 
 SES_REGIONS = frozenset(
     {
@@ -44,15 +45,17 @@ _TOKENS = 3
 
 
 class LocalMailProvider:
-    """`MailProvider` without a provider: identities follow from the database's secret."""
+    """`MailProvider` and `ProviderStates` without a provider.
 
-    regions = SES_REGIONS
+    Identities follow from the database's secret: each is always there, and ready.
+    """
 
-    def __init__(self, secret: bytes) -> None:
-        """Take a secret, so that DKIM tokens cannot be foretold."""
+    def __init__(self, secret: bytes, regions: frozenset[str] = SES_REGIONS) -> None:
+        """Take a secret, so that DKIM tokens cannot be foretold, and where domains may be created."""
+        self.regions = regions
         self._secret = secret
 
-    def create_identity(self, ref: IdentityRef, mail_from: str) -> Identity:  # noqa: ARG002 - the port's, and of no use here
+    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> Identity:  # noqa: ARG002 - the port's, and of no use here
         """Return the identity, of which there is one for a name and region, whoever asks."""
         return Identity(
             dkim_tokens=tuple(self._token(ref, number) for number in range(_TOKENS)),
@@ -60,6 +63,19 @@ class LocalMailProvider:
             feedback_host=f"feedback-smtp.{ref.region}.amazonses.com",
             spf_include="amazonses.com",
         )
+
+    def find_identity(self, ref: IdentityRef) -> FoundIdentity:
+        """Return the identity as it would be made."""
+        return FoundIdentity(
+            identity=self.create_identity(ref), state=ProviderState.READY, is_ours=True, mail_from=ref.name
+        )
+
+    def restart_identity(self, ref: IdentityRef) -> Identity:
+        """Return the identity: it has never failed."""
+        return self.create_identity(ref)
+
+    def set_mail_from(self, ref: IdentityRef, host: str) -> None:
+        """Do nothing: nothing is sent."""
 
     def delete_identity(self, ref: IdentityRef) -> None:
         """Do nothing: there is nothing that could be left."""

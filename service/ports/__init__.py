@@ -12,10 +12,17 @@ from service.ports.database import DatabaseIdentity
 from service.ports.dns import Done, LookUp, Resolver
 from service.ports.domains import CreateRequest, DomainFilter, DomainPage, DomainStore
 from service.ports.health import DeliveryBatch, DeliveryStore, HealthStore
-from service.ports.identities import IdentityStore, Removal
+from service.ports.identities import IdentityStore, IdentityWork, KnownState, StatePoll, WantedIdentity
 from service.ports.keys import KeyStore
 from service.ports.log import CommitHints, EventLog, LogBounds, Snapshot
-from service.ports.mail import IdentityRef, MailProvider, ProviderState
+from service.ports.mail import (
+    FoundIdentity,
+    IdentityLister,
+    IdentityRef,
+    MailProvider,
+    ProviderState,
+    ProviderStates,
+)
 from service.ports.tenants import PolicyStore
 from service.ports.uses import UseFilter, UseKey, UseStore
 
@@ -34,19 +41,25 @@ __all__ = [
     "DomainStore",
     "Done",
     "EventLog",
+    "FoundIdentity",
     "HealthStore",
+    "IdentityLister",
     "IdentityRef",
     "IdentityStore",
+    "IdentityWork",
     "KeyStore",
+    "KnownState",
     "LogBounds",
     "LookUp",
     "MailProvider",
     "PolicyStore",
     "ProviderState",
-    "Removal",
+    "ProviderStates",
     "Resolver",
     "Snapshot",
+    "StatePoll",
     "UseFilter",
     "UseKey",
     "UseStore",
+    "WantedIdentity",
 ]

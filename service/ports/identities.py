@@ -1,31 +1,68 @@
-"""Identities that the provider may have in vain."""
+"""What is known of the identities at the mail provider, and what has to be done there."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from service.ports.mail import IdentityRef
+from service.ports.mail import IdentityRef, ProviderState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedIdentity:
+    """What an identity has to be like, by the domains that need it."""
+
+    mail_from: str | None
+    """The host of its envelope senders: that of the domain that has the name VERIFIED, or of the only
+    one. None while several claim the name: none of them has a say over the others then."""
+    tenants: tuple[str, ...]
+    """Who has a domain of its name and region."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityWork:
+    """An identity taken under a lease, to be made what it has to be."""
+
+    ref: IdentityRef
+    lease: str
+    """Random; what `finish` and `put_off` are recognised by."""
+    wanted: WantedIdentity | None
+    """None: no domain needs it, it is to be removed."""
+    failures: int = 0
+    """How often it was put off in a row."""
+    version: int = 0
+    """What `finish` knows by that nothing else is wanted since; the store's."""
+
+
+class KnownState(NamedTuple):
+    """An identity as it was when a poll began."""
+
+    state: ProviderState | None
+    """None where the provider has not told of it yet."""
+    version: int
+    """What `save_states` knows by that nobody has seen to it since; the store's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
-    """The removal of an identity, taken under a lease."""
+class StatePoll:
+    """A region taken under a lease, to have its identities listed."""
 
-    ref: IdentityRef
-    token: str
-    """Random; what `finish` and `put_off` are recognised by."""
-    failures: int
-    """How often it was put off."""
+    region: str
+    lease: str
+    known: Mapping[str, KnownState]
+    """The identities that should be there, by name."""
 
 
 class IdentityStore(Protocol):
-    """The identities that the provider may have though no domain needs them.
+    """The identities that the provider has, or may have: what is intended, and what was seen.
 
     The provider cannot take part in a transaction. So before an identity is
-    made, and with the deletion of the last domain that needs it, it is noted
-    down here: whoever finds a note that is due, and no domain of its name and
-    region, removes the identity. Of creation and removal of one identity at
-    the same time the creation is made to start again, or to wait.
+    made it is noted down here, and whatever changes what it has to be like (its
+    first domain, another envelope sender, the end of its last domain) makes it
+    due in the same transaction. Whoever takes one that is due makes it so, and
+    may be killed at any moment: it is due again when the lease ends. Of
+    creation and removal of one identity at the same time the creation is made
+    to start again, or to wait.
     """
 
     def reserve(self, ref: IdentityRef, now: datetime, patience: timedelta) -> str | None:
@@ -35,14 +72,52 @@ class IdentityStore(Protocol):
         `patience`. None while it is being removed: to be asked again.
         """
 
-    def take_removal(self, now: datetime, lease: timedelta) -> Removal | None:
-        """Take an identity that no domain needs, due at `now`, for `lease`; None where none is.
+    def take_due(self, now: datetime, lease: timedelta, region: str | None) -> IdentityWork | None:
+        """Take an identity that is due at `now`, for `lease`; None where none is.
 
-        From then on nothing that was reserved before can become a domain.
+        `region` is where to look; None for everywhere.
+
+        Where it is to be removed, nothing that was reserved before can become
+        a domain from then on.
         """
 
-    def finish(self, removal: Removal) -> None:
-        """Forget an identity that was removed."""
+    def finish(self, work: IdentityWork, now: datetime, state: ProviderState | None) -> None:
+        """Note that an identity is what it had to be, or forget it where it was removed.
 
-    def put_off(self, removal: Removal, due: datetime) -> None:
-        """Give an identity back that could not be removed: to be taken again at `due`."""
+        `state` is what the provider says of it; its domains are looked at soon
+        where that is news.
+        """
+
+    def put_off(self, work: IdentityWork, due: datetime, state: ProviderState | None = None) -> None:
+        """Give an identity back that could not be seen to: to be taken again at `due`.
+
+        `state` as for `finish`; None where nothing was learnt.
+        """
+
+    def take_poll(self, region: str, now: datetime, lease: timedelta) -> StatePoll | None:
+        """Take a region whose identities are due to be listed, for `lease`; None where it is not."""
+
+    def save_states(
+        self,
+        poll: StatePoll,
+        now: datetime,
+        *,
+        changed: Mapping[str, ProviderState],
+        missing: Collection[str],
+    ) -> None:
+        """Note states that have changed, and what should be there and is not.
+
+        Domains whose state is news are looked at soon. Identities that are
+        missing, or that the provider has given up, become due. Those that were
+        seen to since the poll began are passed over.
+        """
+
+    def end_poll(self, poll: StatePoll, due: datetime, fresh_until: datetime | None) -> None:
+        """Give a region back, to be listed again at `due`.
+
+        Until `fresh_until` what is known of its states counts; None leaves
+        that as it is.
+        """
+
+    def regions(self) -> Collection[str]:
+        """Return the regions in which there are, or may be, identities."""

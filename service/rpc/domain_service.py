@@ -17,9 +17,9 @@ from service.usecases.read_domains import WantedDomain
 
 NAME = service_pb.DESCRIPTOR.services_by_name["DomainService"].full_name
 
-_VERIFY_PATIENCE = timedelta(seconds=15)
-"""How long a check may take for a caller without a deadline."""
-_VERIFY_MARGIN = timedelta(milliseconds=250)
+_PATIENCE = timedelta(seconds=15)
+"""How long a check, or the mail provider, may take for a caller without a deadline."""
+_MARGIN = timedelta(milliseconds=250)
 """What is left of a caller's deadline for the answer to reach it."""
 
 
@@ -28,7 +28,7 @@ def unary(usecases: UseCases) -> Mapping[str, Method]:
     read, write = Scope.DOMAINS_READ, Scope.DOMAINS_WRITE
     answers = _Answers(usecases)
     return {
-        "CreateDomain": Unary(service_pb.CreateDomainRequest, write, answers.create_domain),
+        "CreateDomain": Unary(service_pb.CreateDomainRequest, write, answers.create_domain, Pool.WAITING),
         "GetDomain": Gathered(service_pb.GetDomainRequest, read, answers.get_domain),
         "ListDomains": Unary(service_pb.ListDomainsRequest, read, answers.list_domains),
         "DeleteDomain": Unary(service_pb.DeleteDomainRequest, write, answers.delete_domain),
@@ -46,9 +46,9 @@ class _Answers:
     usecases: UseCases
 
     def create_domain(
-        self, request: service_pb.CreateDomainRequest, caller: Caller, _deadline: Deadline
+        self, request: service_pb.CreateDomainRequest, caller: Caller, deadline: Deadline
     ) -> domain_pb.Domain:
-        created = self.usecases.create_domain(caller, requests.new_domain(request))
+        created = self.usecases.create_domain(caller, requests.new_domain(request), wait=_wait(deadline))
         return responses.domain(created)
 
     def get_domain(
@@ -82,9 +82,8 @@ class _Answers:
     def verify_domain(
         self, request: service_pb.VerifyDomainRequest, caller: Caller, deadline: Deadline
     ) -> domain_pb.Domain:
-        remaining = deadline.remaining()
-        wait = _VERIFY_PATIENCE if remaining is None else max(remaining - _VERIFY_MARGIN, timedelta())
-        return responses.domain(self.usecases.verify_domain(caller, request.domain, wait=wait))
+        verified = self.usecases.verify_domain(caller, request.domain, wait=_wait(deadline))
+        return responses.domain(verified)
 
     def enable_domain(
         self, request: service_pb.EnableDomainRequest, caller: Caller, _deadline: Deadline
@@ -120,3 +119,9 @@ class _Answers:
         return service_pb.ExportDnsRecordsResponse(
             content=export.content, content_type=export.content_type, file_name=export.file_name
         )
+
+
+def _wait(deadline: Deadline) -> timedelta:
+    """Return how long whoever asks will wait."""
+    remaining = deadline.remaining()
+    return _PATIENCE if remaining is None else max(remaining - _MARGIN, timedelta())

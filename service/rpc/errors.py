@@ -47,6 +47,7 @@ MAPPED: Mapping[Reason, Mapped] = {
     Reason.USE_NOT_FOUND: _NOT_FOUND,
     Reason.DOMAIN_EXISTS: Mapped(grpc.StatusCode.ALREADY_EXISTS),
     Reason.DOMAIN_IN_USE: Mapped(grpc.StatusCode.FAILED_PRECONDITION),
+    Reason.PROVIDER_CONFLICT: Mapped(grpc.StatusCode.FAILED_PRECONDITION),
     Reason.RESUME_TOKEN_EXPIRED: _OUT_OF_RANGE,
     Reason.RESUME_TOKEN_AHEAD: _OUT_OF_RANGE,
     Reason.MISSING_KEY: _UNAUTHENTICATED,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, case, insert, update
 from service.core.domain import Change, Domain, Event, EventType, Moved
 from service.core.sending import is_on_hold
 from service.core.tenants import TenantPolicy
-from service.store import rows, uses
+from service.store import identities, rows, uses
 from service.store.document import KEPT_ELSEWHERE, dump_event, load_policy
 from service.store.tables import events, tenants
 
@@ -63,6 +63,7 @@ def apply(connection: Connection, now: datetime, moves: Sequence[tuple[Domain, M
     Returns the domains after their moves, in the order given. It must come last
     in its transaction, for it takes revisions.
     """
+    identities.follow(connection, moves, now)
     rows.write(
         connection,
         [

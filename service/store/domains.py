@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from service.core import transfer
 from service.core.domain import Change, Domain, EventType, Move, Status
-from service.core.errors import Reason, ServiceError, domain_not_found, invalid_field
+from service.core.errors import Reason, ServiceError, domain_exists, domain_not_found, invalid_field
 from service.ports import CreateRequest, DomainFilter, DomainPage, IdentityRef
 from service.store import assessments, changes, identities, rows, uses
 from service.store.document import dump_state, load_state
@@ -76,7 +76,9 @@ class SqlDomains(Part):
             if (created := self._find_created(connection, draft.tenant, request)) is not None:
                 return created
             if reservation is not None:
-                identities.claim(connection, IdentityRef(draft.name, draft.region), reservation)
+                identities.claim(
+                    connection, IdentityRef(draft.name, draft.region), reservation, self._clock.now()
+                )
             return self._add(connection, draft, actor=actor, request=request, quota=quota)
 
         created = self._database.write(work)
@@ -89,9 +91,7 @@ class SqlDomains(Part):
         owner = {"tenant": draft.tenant, "name": draft.name}
         has_it, held_it, is_foreign = connection.execute(_CLAIMS, owner).one()
         if has_it:
-            raise ServiceError(
-                Reason.DOMAIN_EXISTS, f"the domain {draft.name} exists", metadata={"domain": draft.name}
-            )
+            raise domain_exists(draft.name)
         if is_foreign and not draft.contested:
             raise concurrent_change()
         if not held_it:

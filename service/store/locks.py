@@ -6,7 +6,8 @@
 3. names that are VERIFIED, by name: entries of the index `domains_one_verified`;
 4. rows of `uses`, and then of `active_uses`, by their keys;
 5. rows of `deliveries`, and then of `assessments`, by their keys;
-6. rows of `tenants`, by id: they give revisions, and so come last.
+6. rows of `provider_identities`, by name and region, and then of `provider_polls`;
+7. rows of `tenants`, by id: they give revisions, and so come last.
 
 SQLite has one lock for all, which every writing transaction takes first.
 """

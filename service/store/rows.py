@@ -187,6 +187,11 @@ def of_name(connection: Connection, name: str) -> list[Domain]:
     return list(map(decode, connection.execute(_OF_NAME, {"name": name})))
 
 
+def of_name_in(connection: Connection, name: str, region: str) -> list[Domain]:
+    """Return the domains of this name in a region, of all tenants: those that share one identity."""
+    return [domain for domain in of_name(connection, name) if domain.region == region]
+
+
 def add(connection: Connection, domain: Domain) -> None:
     """Insert a domain, due at its next check."""
     connection.execute(_INSERT_DOMAIN, {"generation": domain.generation, **_columns(domain)})

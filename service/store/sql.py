@@ -13,6 +13,7 @@ from service.store.identities import SqlIdentities
 from service.store.keys import SqlKeys
 from service.store.log import SqlEventLog
 from service.store.policies import SqlPolicies
+from service.store.provider_states import SqlProviderStates
 from service.store.schema import NotMigratedError, migrate, new_epoch
 from service.store.uses import SqlUses
 
@@ -23,6 +24,7 @@ class SqlStore(
     SqlDomains,
     SqlChecks,
     SqlIdentities,
+    SqlProviderStates,
     SqlUses,
     SqlDeliveries,
     SqlAssessments,

@@ -175,22 +175,38 @@ names_held = Table(
 `proof_time` is when the tenant was last VERIFIED by its OWNERSHIP record.
 """
 
-loose_identities = Table(
-    "loose_identities",
+provider_identities = Table(
+    "provider_identities",
     metadata,
     Column("name", Identifier, primary_key=True),
     Column("region", Identifier, primary_key=True),
-    Column("token", Text, nullable=False),
-    Column("due", Moment, nullable=False, index=True),
+    Column("reservation", Text, nullable=False),
+    Column("reserved_until", Moment),
+    Column("due", Moment, index=True),
+    Column("lease", Text),
     Column("is_removing", Boolean, nullable=False),
     Column("failures", Integer, nullable=False),
+    Column("state", Text),
+    Column("version", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
-"""Identities at the provider that no domain may need: see `ports.IdentityStore`.
+"""Identities that the provider has, or may have: see `ports.IdentityStore`.
 
-`token` changes whenever a removal begins: a creation that began before cannot
-go on. `due` is when the identity is to be removed, or the end of the lease
-while `is_removing`.
+`reservation` changes whenever a removal begins: a creation that began before cannot
+go on. `due` is when the identity has to be seen to, or the end of the lease while
+there is one. `version` counts what was written; `state` is what the provider last
+said of it, none where it has not yet.
 """
+
+provider_polls = Table(
+    "provider_polls",
+    metadata,
+    Column("region", Identifier, primary_key=True),
+    Column("due", Moment, nullable=False),
+    Column("lease", Text),
+    Column("fresh_until", Moment),
+)
+"""When each region's identities are to be listed again, and until when the states are fresh."""
 
 create_requests = Table(
     "create_requests",

@@ -10,7 +10,7 @@ from datetime import timedelta
 from service import ports
 from service.core import lifecycle, names, records, schedule
 from service.core.domain import Domain, Status, StatusReason
-from service.core.errors import Reason, ServiceError, Violation, invalid_fields
+from service.core.errors import Reason, ServiceError, Violation, domain_exists, invalid_fields
 from service.core.keys import Scope
 from service.core.records import DmarcPolicy
 from service.usecases import limits
@@ -53,8 +53,8 @@ class CreateDomain:
     """After what time an identity that was made, and no domain with it, is removed."""
     pause: Callable[[float], None] = time.sleep
 
-    def __call__(self, caller: Caller, request: NewDomain) -> Domain:
-        """Create the domain and return it with its records.
+    def __call__(self, caller: Caller, request: NewDomain, *, wait: timedelta) -> Domain:
+        """Create the domain within `wait`, and return it with its records.
 
         Raises:
             ServiceError: INVALID_DOMAIN, INVALID_FIELD, DOMAIN_EXISTS,
@@ -62,16 +62,20 @@ class CreateDomain:
                 provider raises.
 
         """
+        deadline = time.monotonic() + wait.total_seconds()
         name = names.parse(request.domain)
         caller.require_domain(name, Scope.DOMAINS_WRITE)
         self._check(request, name)
         repeat = _create_request(request, name)
         if repeat and (created := self.store.find_created(caller.tenant, repeat)):
             return created
+        # It would be refused in the end, and the provider may have been waited for.
+        if self.store.find(caller.tenant, {name}):
+            raise domain_exists(name)
         for attempt in range(1, _ATTEMPTS + 1):
             # Before the provider is asked: a crash leaves nothing there that nobody knows of.
-            reservation = self._reserve(ports.IdentityRef(name, request.region or self.region))
-            draft = self._draft(caller.tenant, name, request)
+            reservation = self._reserve(ports.IdentityRef(name, request.region or self.region), deadline)
+            draft = self._draft(caller.tenant, name, request, deadline)
             try:
                 return self.store.create(
                     draft, actor=caller.actor, request=repeat, quota=self.quota, reservation=reservation
@@ -98,8 +102,8 @@ class CreateDomain:
         if wrong:
             raise invalid_fields(wrong)
 
-    def _reserve(self, ref: ports.IdentityRef) -> str:
-        deadline = time.monotonic() + _REMOVAL_PATIENCE
+    def _reserve(self, ref: ports.IdentityRef, deadline: float) -> str:
+        deadline = min(deadline, time.monotonic() + _REMOVAL_PATIENCE)
         while (token := self.identities.reserve(ref, self.clock.now(), self.reservation)) is None:
             if time.monotonic() > deadline:
                 raise ServiceError(
@@ -110,13 +114,15 @@ class CreateDomain:
             self.pause(_LOOK_AGAIN)
         return token
 
-    def _draft(self, tenant: str, name: str, request: NewDomain) -> Domain:
+    def _draft(self, tenant: str, name: str, request: NewDomain, deadline: float) -> Domain:
         now = self.clock.now()
         region = request.region or self.region
         mail_from = records.mail_from_host(name, request.mail_from_subdomain.lower())
         report_address = records.report_address(name, request.dmarc_report_address)
         contested = self.store.is_foreign(tenant, name)
-        identity = self.provider.create_identity(ports.IdentityRef(name, region), mail_from)
+        identity = self.provider.create_identity(
+            ports.IdentityRef(name, region), wait=timedelta(seconds=max(deadline - time.monotonic(), 0.0))
+        )
         return Domain(
             tenant=tenant,
             name=name,

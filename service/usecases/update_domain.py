@@ -43,19 +43,18 @@ class UpdateDomain:
     """Changes the choices that a domain's records are made by."""
 
     store: ports.DomainStore
-    provider: ports.MailProvider
     clock: ports.Clock
     policy: lifecycle.Policy
 
     def __call__(self, caller: Caller, request: DomainUpdate) -> Domain:
         """Change the fields that the request names, and return the domain.
 
-        An empty value stands for the default, as in CreateDomain.
+        An empty value stands for the default, as in CreateDomain. The
+        provider's identity follows: the store has it seen to.
 
         Raises:
             ServiceError: INVALID_DOMAIN, INVALID_FIELD, DOMAIN_NOT_FOUND,
-                MISSING_SCOPE, and what the provider raises: the change is kept
-                then, and the same request completes it.
+                MISSING_SCOPE.
 
         """
         name = names.parse(request.domain)
@@ -77,23 +76,7 @@ class UpdateDomain:
                 policy=self.policy,
             )
 
-        updated = self.store.change(caller.tenant, name, move)
-        if Field.MAIL_FROM_SUBDOMAIN in request.paths:
-            self._tell_provider(updated)
-        return updated
-
-    def _tell_provider(self, domain: Domain) -> None:
-        """Have the provider's identity follow what is kept.
-
-        After it was written, and until it is what is kept still: two callers
-        who change it at the same time may reach the provider in another order.
-        """
-        told = None
-        while domain.mail_from != told:
-            ref = ports.IdentityRef(domain.name, domain.region)
-            self.provider.create_identity(ref, domain.mail_from)
-            told = domain.mail_from
-            domain = self.store.get(domain.tenant, domain.name)
+        return self.store.change(caller.tenant, name, move)
 
 
 def _check(request: DomainUpdate, name: str) -> None:

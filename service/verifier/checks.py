@@ -16,6 +16,11 @@ from service.core.domain import Domain, Moved
 BUDGET: Final = timedelta(seconds=8)
 """How long all look-ups of one check may take, where nobody says otherwise."""
 
+_UNREADY = {ports.ProviderState.PENDING, ports.ProviderState.FALTERING}
+"""What a domain whose records are right may have to wait for: it is looked why."""
+_REVOKED = {ports.ProviderState.REVOKED, ports.ProviderState.PENDING}
+"""What a VERIFIED domain may not send with. It was ready once: PENDING is an identity made anew since."""
+
 Check = Generator[ports.LookUp, Sequence[Answers], ports.CheckedMove]
 """Yields what it has to ask, is sent the answers, and returns the move."""
 
@@ -26,7 +31,7 @@ class Checks:
     def __init__(
         self,
         resolver: ports.Resolver,
-        provider: ports.MailProvider,
+        provider: ports.ProviderStates,
         clock: ports.Clock,
         policy: lifecycle.Policy,
         budget: timedelta = BUDGET,
@@ -90,7 +95,7 @@ class Checks:
         further: tuple[Question, ...] = ()
         if any(record.finding.problem is not None for record in seen.records):
             further = verdict.diagnose(domain, answers)
-        if moving and seen.outcome is verdict.Outcome.PASSED and state is ports.ProviderState.PENDING:
+        if moving and seen.outcome is verdict.Outcome.PASSED and state in _UNREADY:
             further += verdict.key_questions(domain)
         return further
 
@@ -114,7 +119,7 @@ class Checks:
                 verdict=seen if is_same else verdict.judge(domain, answers),
                 time=now,
                 provider_ready=state is ports.ProviderState.READY,
-                provider_revoked=state is ports.ProviderState.REVOKED,
+                provider_revoked=state in _REVOKED,
                 proved_elsewhere=claim.proved_elsewhere,
                 challenges=answers.get(ownership.question(domain.name)),
                 token=token,

@@ -47,7 +47,7 @@ class Verifier:
         store: ports.DomainStore,
         queue: ports.CheckQueue,
         resolver: ports.Resolver,
-        provider: ports.MailProvider,
+        provider: ports.ProviderStates,
         clock: ports.Clock,
         policy: lifecycle.Policy,
         config: VerifierConfig,

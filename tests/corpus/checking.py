@@ -7,7 +7,7 @@ from service import ports
 from service.core import lifecycle, verdict
 from service.core.answers import Answers, Question
 from service.core.domain import Domain, Status
-from service.core.records import Finding, Identity
+from service.core.records import Finding
 from service.core.verdict import Verdict
 from service.verifier import Checks
 from tests.corpus.situation import ExpectedRecord, Situation, keyed
@@ -37,10 +37,6 @@ class _Provider:
 
     ref: ports.IdentityRef
     state: ports.ProviderState
-    regions: frozenset[str] = frozenset()
-
-    def create_identity(self, ref: ports.IdentityRef, mail_from: str) -> Identity:
-        raise AssertionError(f"a check creates nothing: {ref}, {mail_from}")
 
     def states(self, refs: Sequence[ports.IdentityRef]) -> Mapping[ports.IdentityRef, ports.ProviderState]:
         assert list(refs) == [self.ref]

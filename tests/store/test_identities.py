@@ -1,14 +1,15 @@
 """`IdentityStore`, on every database."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
 from service.core import ownership
+from service.core.domain import Change, EventType, Moved, Status
 from service.core.errors import Reason, ServiceError
-from service.ports import IdentityRef, Removal
+from service.ports import IdentityRef, IdentityWork, ProviderState, WantedIdentity
 from service.store.sql import SqlStore
 from tests.support.clock import HandClock
 from tests.support.samples import NOON, sample_domain
@@ -16,6 +17,7 @@ from tests.support.samples import NOON, sample_domain
 REF = IdentityRef("example.com", "eu-west-1")
 PATIENCE = timedelta(minutes=10)
 LEASE = timedelta(minutes=1)
+CHANGE = Change(EventType.RECORDS_CHANGED)
 
 
 def reserve(store: SqlStore, clock: HandClock) -> str:
@@ -40,32 +42,49 @@ def refused(store: SqlStore, token: str | None, **arguments: object) -> Reason:
     return raised.value.reason
 
 
-def removal(store: SqlStore, clock: HandClock) -> Removal:
+def take(store: SqlStore, clock: HandClock) -> IdentityWork | None:
+    """Take what is due, if anything."""
+    return store.take_due(clock.now(), LEASE, None)
+
+
+def removal(store: SqlStore, clock: HandClock) -> IdentityWork:
     """Take the identity, which is due to be removed."""
-    taken = store.take_removal(clock.now(), LEASE)
+    taken = take(store, clock)
     assert taken is not None
     assert taken.ref == REF
+    assert taken.wanted is None
+    return taken
+
+
+def settled(store: SqlStore, clock: HandClock) -> IdentityWork:
+    """Take the identity, which a domain needs, and say that it is as it has to be."""
+    taken = take(store, clock)
+    assert taken is not None
+    assert taken.ref == REF
+    assert taken.wanted is not None
+    store.finish(taken, clock.now(), ProviderState.PENDING)
     return taken
 
 
 def test_a_reservation_ends_with_its_domain(store: SqlStore, clock: HandClock) -> None:
     """There is nothing to be removed then, however late it is."""
     create(store, reserve(store, clock))
+    settled(store, clock)
     clock.advance(days=1)
-    assert store.take_removal(clock.now(), LEASE) is None
+    assert take(store, clock) is None
 
 
 def test_an_identity_without_a_domain_is_removed_in_the_end(store: SqlStore, clock: HandClock) -> None:
     """Whatever ended its creation: nobody has to be there any more who began it."""
     reserve(store, clock)
     clock.advance(minutes=9)
-    assert store.take_removal(clock.now(), LEASE) is None
+    assert take(store, clock) is None
     clock.advance(minutes=1)
     taken = removal(store, clock)
-    assert store.take_removal(clock.now(), LEASE) is None
-    store.finish(taken)
+    assert take(store, clock) is None
+    store.finish(taken, clock.now(), None)
     clock.advance(days=1)
-    assert store.take_removal(clock.now(), LEASE) is None
+    assert take(store, clock) is None
 
 
 @pytest.mark.parametrize("why", ["exists", "quota"])
@@ -80,8 +99,8 @@ def test_a_creation_that_is_refused_leaves_its_reservation(
         store.create(sample_domain(name="other.com"), actor="key:1", request=None)
         assert refused(store, reserve(store, clock), quota=1) is Reason.DOMAIN_QUOTA
     clock.advance(minutes=10)
-    taken = store.take_removal(clock.now(), LEASE)
-    assert (taken is None) == (why == "exists")
+    taken = [each for each in iter(lambda: take(store, clock), None) if each.ref == REF]
+    assert [each.wanted is None for each in taken] == [why == "quota"]
 
 
 def test_the_last_claim_takes_the_identity_with_it(store: SqlStore, clock: HandClock) -> None:
@@ -90,8 +109,9 @@ def test_the_last_claim_takes_the_identity_with_it(store: SqlStore, clock: HandC
         create(store, reserve(store, clock), tenant, region)
     store.create_tenant("third")
     create(store, None, "third", "us-east-1")
+    settled(store, clock)
     store.delete("acme", REF.name, actor="key:1")
-    assert store.take_removal(clock.now(), LEASE) is None
+    assert settled(store, clock).wanted == WantedIdentity(mail_from="bounce.example.com", tenants=("rival",))
     store.delete("rival", REF.name, actor="key:1")
     assert removal(store, clock).ref == REF
 
@@ -101,7 +121,7 @@ def test_a_deletion_that_fails_notes_nothing(store: SqlStore, clock: HandClock) 
     create(store, None)
     with pytest.raises(ServiceError):
         store.delete("rival", REF.name, actor="key:1")
-    assert store.take_removal(clock.now(), LEASE) is None
+    assert take(store, clock) is None
 
 
 def test_a_creation_that_comes_before_the_removal_keeps_the_identity(
@@ -112,7 +132,8 @@ def test_a_creation_that_comes_before_the_removal_keeps_the_identity(
     store.delete("acme", REF.name, actor="key:1")
     create(store, reserve(store, clock))
     clock.advance(days=1)
-    assert store.take_removal(clock.now(), LEASE) is None
+    settled(store, clock)
+    assert take(store, clock) is None
 
 
 def test_a_creation_waits_for_a_removal_that_runs(store: SqlStore, clock: HandClock) -> None:
@@ -121,7 +142,7 @@ def test_a_creation_waits_for_a_removal_that_runs(store: SqlStore, clock: HandCl
     store.delete("acme", REF.name, actor="key:1")
     taken = removal(store, clock)
     assert store.reserve(REF, clock.now(), PATIENCE) is None
-    store.finish(taken)
+    store.finish(taken, clock.now(), None)
     create(store, reserve(store, clock))
 
 
@@ -133,7 +154,7 @@ def test_a_creation_that_began_before_a_removal_must_begin_again(store: SqlStore
     assert refused(store, token) is Reason.CONCURRENT_CHANGE
     store.put_off(taken, clock.now())
     assert refused(store, token) is Reason.CONCURRENT_CHANGE
-    store.finish(removal(store, clock))
+    store.finish(removal(store, clock), clock.now(), None)
     assert refused(store, token) is Reason.CONCURRENT_CHANGE
     again = reserve(store, clock)
     assert refused(store, token) is Reason.CONCURRENT_CHANGE
@@ -153,7 +174,7 @@ def test_a_removal_that_fails_is_taken_again_when_it_says(store: SqlStore, clock
     clock.advance(minutes=10)
     store.put_off(removal(store, clock), clock.now() + timedelta(seconds=30))
     clock.advance(seconds=29)
-    assert store.take_removal(clock.now(), LEASE) is None
+    assert take(store, clock) is None
     clock.advance(seconds=1)
     assert removal(store, clock).failures == 1
 
@@ -165,9 +186,9 @@ def test_a_removal_whose_process_died_is_taken_again(store: SqlStore, clock: Han
     lost = removal(store, clock)
     clock.advance(minutes=1)
     taken = removal(store, clock)
-    store.finish(lost)
+    store.finish(lost, clock.now(), None)
     store.put_off(lost, clock.now())
-    assert store.take_removal(clock.now(), LEASE) is None
+    assert take(store, clock) is None
     clock.advance(minutes=1)
     assert removal(store, clock).failures == taken.failures == 0
 
@@ -179,8 +200,68 @@ def test_a_creation_goes_on_where_a_removal_has_died(store: SqlStore, clock: Han
     lost = removal(store, clock)
     clock.advance(minutes=1)
     token = reserve(store, clock)
-    store.finish(lost)
+    store.finish(lost, clock.now(), None)
     create(store, token)
+
+
+def test_who_decides_on_the_envelope_sender(store: SqlStore, clock: HandClock) -> None:
+    """The only domain of the name; of several, the one that is VERIFIED, and nobody while none is."""
+    create(store, reserve(store, clock))
+    only = settled(store, clock).wanted
+    assert only == WantedIdentity(mail_from="bounce.example.com", tenants=("acme",))
+    create(store, reserve(store, clock), "rival")
+    both = settled(store, clock).wanted
+    assert both == WantedIdentity(mail_from=None, tenants=("acme", "rival"))
+    store.change("rival", REF.name, lambda domain: Moved(replace(domain, mail_from="m.example.com"), CHANGE))
+    assert settled(store, clock).wanted == both
+    store.change("rival", REF.name, lambda domain: Moved(replace(domain, status=Status.VERIFIED), CHANGE))
+    holder = settled(store, clock).wanted
+    assert holder == WantedIdentity(mail_from="m.example.com", tenants=("acme", "rival"))
+
+
+def test_what_does_not_concern_the_provider_makes_nothing_due(store: SqlStore, clock: HandClock) -> None:
+    """Pausing, say."""
+    create(store, reserve(store, clock))
+    settled(store, clock)
+    store.change("acme", REF.name, lambda domain: Moved(replace(domain, sending_enabled=False), CHANGE))
+    assert take(store, clock) is None
+    restored = replace(CHANGE, type=EventType.RECORDS_RESTORED)
+    store.change("acme", REF.name, lambda domain: Moved(replace(domain, sending_enabled=True), restored))
+    assert settled(store, clock).wanted is not None
+
+
+def test_what_is_wanted_meanwhile_is_not_lost(store: SqlStore, clock: HandClock) -> None:
+    """Whoever sees to the identity has asked before: it is due again at once, but not to another."""
+    create(store, reserve(store, clock))
+    taken = take(store, clock)
+    assert taken is not None
+    store.change("acme", REF.name, lambda domain: Moved(replace(domain, mail_from="m.example.com"), CHANGE))
+    assert take(store, clock) is None
+    store.finish(taken, clock.now(), ProviderState.PENDING)
+    again = settled(store, clock).wanted
+    assert again is not None
+    assert again.mail_from == "m.example.com"
+    assert take(store, clock) is None
+
+
+def test_a_reservation_outlasts_work_on_the_identity(store: SqlStore, clock: HandClock) -> None:
+    """Neither of them ends the other."""
+    create(store, reserve(store, clock))
+    taken = take(store, clock)
+    assert taken is not None
+    token = reserve(store, clock)
+    store.finish(taken, clock.now(), ProviderState.PENDING)
+    store.delete("acme", REF.name, actor="key:1")
+    assert take(store, clock) is None
+    create(store, token)
+    assert settled(store, clock).wanted is not None
+
+
+def test_each_region_is_seen_to_by_itself(store: SqlStore, clock: HandClock) -> None:
+    """Where one does not answer, others are not kept waiting."""
+    create(store, reserve(store, clock))
+    assert store.take_due(clock.now(), LEASE, "us-east-1") is None
+    assert store.take_due(clock.now(), LEASE, REF.region) is not None
 
 
 @dataclass
@@ -206,11 +287,12 @@ class Provider:
 
     def remove(self) -> bool:
         """Carry out a removal, if one is due."""
-        if (taken := self.store.take_removal(NOON, LEASE)) is None:
+        if (taken := self.store.take_due(NOON, LEASE, None)) is None:
             return False
-        self.has_identity = False
-        self.store.finish(taken)
-        return True
+        if taken.wanted is None:
+            self.has_identity = False
+        self.store.finish(taken, NOON, None)
+        return taken.wanted is None
 
 
 def test_a_domain_never_lacks_its_identity(store: SqlStore, clock: HandClock) -> None:

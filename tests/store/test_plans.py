@@ -45,7 +45,7 @@ def explaining(url: str) -> Iterator[Connection]:
         (checks._CLAIMED, CLAIMED, "domains_one_verified"),
         (contests._HOLDERS, CLAIMED, "domains_one_verified"),
         (rows._OF_NAME, {"name": "example.com"}, "names_held"),
-        (identities._FIRST_DUE, {"now": NOON}, "loose_identities_due_index"),
+        (identities._FIRST_DUE, {"now": NOON, "in_region": None}, "provider_identities_due_index"),
         (log._oldest.element, {"before": NOON, "limit": 10}, "events_by_time"),
         (uses._EXPIRED, {"of_generation": "one", "now": NOON}, "uses_expiring_of_domain"),
         (uses._TAKE_EXPIRED, {"now": NOON, "limit": 10}, "uses_expiring"),

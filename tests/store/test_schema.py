@@ -17,7 +17,7 @@ from service.store import schema
 from service.store.document import dump_domain
 from service.store.engine import make_engine
 from service.store.sql import NotMigratedError, migrate, new_epoch, open_store
-from service.store.tables import domains, metadata, names_held
+from service.store.tables import domains, metadata, names_held, provider_identities, to_microseconds
 from tests.support.clock import HandClock
 from tests.support.samples import NOON, sample_domain
 
@@ -76,7 +76,7 @@ def test_a_database_that_is_not_migrated_is_refused(empty_url: str) -> None:
         lambda: open_store(empty_url, clock=HandClock()),
         lambda: new_epoch(empty_url),
     ):
-        with pytest.raises(NotMigratedError, match="at migration none, this program needs 0004"):
+        with pytest.raises(NotMigratedError, match="at migration none, this program needs 0005"):
             use()
 
 
@@ -106,6 +106,40 @@ def test_proofs_of_before_are_known_after_the_upgrade(empty_url: str) -> None:
     with engine.connect() as connection:
         found = connection.execute(select(names_held.c.tenant, names_held.c.proof_time)).all()
     assert sorted(map(tuple, found)) == [("acme", None), ("rival", NOON), ("third", None)]
+    engine.dispose()
+
+
+def test_identities_of_before_are_known_after_the_upgrade(empty_url: str) -> None:
+    """Each domain's, once for all tenants; and what was to be removed still is."""
+    _upgrade(empty_url, "0004")
+    engine = make_engine(empty_url)
+    loose = "INSERT INTO loose_identities (name, region, token, due, is_removing, failures) VALUES"
+    row = f"('gone.com', 'eu-west-1', 'one', {to_microseconds(NOON)}, true, 3)"
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text(f"{loose} {row}"))
+        for tenant, region in (("acme", "eu-west-1"), ("rival", "eu-west-1"), ("third", "us-east-1")):
+            domain = sample_domain(tenant, region=region)
+            connection.execute(
+                insert(domains),
+                {
+                    "tenant": tenant,
+                    "name": domain.name,
+                    "generation": tenant,
+                    "status": domain.status,
+                    "health": domain.health,
+                    "sending_enabled": True,
+                    "document": dump_domain(domain),
+                },
+            )
+    migrate(empty_url)
+    with engine.connect() as connection:
+        table = provider_identities.c
+        found = connection.execute(select(table.name, table.region, table.due, table.failures)).all()
+    assert sorted(map(tuple, found)) == [
+        ("example.com", "eu-west-1", None, 0),
+        ("example.com", "us-east-1", None, 0),
+        ("gone.com", "eu-west-1", NOON, 3),
+    ]
     engine.dispose()
 
 

@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from service import setting_texts, settings
+from service.faults import FaultPoint
 from service.setting_kinds import (
     Endpoint,
     format_duration,
@@ -58,6 +60,10 @@ def test_nothing_needs_to_be_set() -> None:
         ("KRAITER_DNS_ALLOW_PRIVATE", "true", "dns_allow_private", True),
         ("KRAITER_DOMAIN_QUOTA", "0", "domain_quota", 0),
         ("KRAITER_REGION", "us-gov-west-1", "region", "us-gov-west-1"),
+        ("KRAITER_REGIONS", "eu-west-1, us-east-1", "regions", ("eu-west-1", "us-east-1")),
+        ("KRAITER_SES_RATE", "0.5", "ses_rate", Decimal("0.5")),
+        ("KRAITER_SES_ENDPOINT_URL", "http://[::1]:5000/a", "ses_endpoint_url", "http://[::1]:5000/a"),
+        ("KRAITER_FAULT_POINT", "before ses.x_y", "fault_point", FaultPoint("before", "ses.x_y")),
         ("KRAITER_LOG_FORMAT", "json", "log_format", "json"),
         ("KRAITER_HEALTH_WINDOW", "90d", "health_window", timedelta(days=90)),
         ("KRAITER_BOUNCE_WARNING", "4%", "bounce_warning", 0.04),
@@ -131,7 +137,41 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         ("KRAITER_CHANNELZ", "maybe", "KRAITER_CHANNELZ=maybe: must be true or false"),
         ("KRAITER_DNS_MODE", "stub", "KRAITER_DNS_MODE=stub: must be authoritative or recursive"),
         ("KRAITER_LOG_LEVEL", "loud", "KRAITER_LOG_LEVEL=loud: must be debug, info, warning or error"),
-        ("KRAITER_MAIL_PROVIDER", "smtp", "KRAITER_MAIL_PROVIDER=smtp: must be local"),
+        ("KRAITER_MAIL_PROVIDER", "smtp", "KRAITER_MAIL_PROVIDER=smtp: must be local or ses"),
+        (
+            "KRAITER_REGIONS",
+            "eu-west-1,,us-east-1",
+            (
+                "KRAITER_REGIONS=eu-west-1,,us-east-1: must be AWS regions, comma-separated, "
+                "such as eu-west-1,us-east-1"
+            ),
+        ),
+        (
+            "KRAITER_REGIONS",
+            "us-east-1,us-east-2",
+            "KRAITER_REGION=eu-west-1: must be one of KRAITER_REGIONS=us-east-1,us-east-2",
+        ),
+        (
+            "KRAITER_SES_RATE",
+            "0",
+            "KRAITER_SES_RATE=0: must be a number above 0 and at most 100, such as 1 or 0.5",
+        ),
+        (
+            "KRAITER_SES_ENDPOINT_URL",
+            "ftp://example.com",
+            (
+                "KRAITER_SES_ENDPOINT_URL=ftp://example.com: must be an address that begins with "
+                "http:// or https://"
+            ),
+        ),
+        (
+            "KRAITER_FAULT_POINT",
+            "during x.y",
+            (
+                "KRAITER_FAULT_POINT=during x.y: must be before or after and a call, "
+                "such as before ses.create_email_identity"
+            ),
+        ),
         ("KRAITER_REGION", "a\nb", "KRAITER_REGION=a\\nb: must be an AWS region, such as eu-west-1"),
         (
             "KRAITER_DNS_NAMESERVERS",

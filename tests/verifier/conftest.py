@@ -96,15 +96,6 @@ class HandProvider:
     """A mail provider that is as ready as a test says."""
 
     state: ports.ProviderState = ports.ProviderState.READY
-    regions: frozenset[str] = frozenset({"eu-west-1"})
-
-    def create_identity(self, ref: ports.IdentityRef, mail_from: str) -> Identity:
-        """Never called: the samples bring their records."""
-        raise AssertionError(ref, mail_from)
-
-    def delete_identity(self, ref: ports.IdentityRef) -> None:
-        """Never called."""
-        raise AssertionError(ref)
 
     def states(self, refs: Sequence[ports.IdentityRef]) -> Mapping[ports.IdentityRef, ports.ProviderState]:
         """Return the one state for all."""

@@ -125,9 +125,16 @@ class DomainServiceServicer:
         """Registers a domain and returns it with the records to publish. Its first
         check follows within seconds.
 
+        The mail provider makes an identity for it, and takes few requests a second.
+        Whoever cannot be served before its deadline (without one: in 15 seconds) is
+        told so at once, with PROVIDER_LIMIT and when to try again. Nothing is left
+        of a call that failed, and the same call again completes it.
+
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-        INVALID_FIELD), ALREADY_EXISTS (DOMAIN_EXISTS), RESOURCE_EXHAUSTED
-        (DOMAIN_QUOTA, PROVIDER_LIMIT), UNAVAILABLE (PROVIDER_UNAVAILABLE).
+        INVALID_FIELD), ALREADY_EXISTS (DOMAIN_EXISTS), FAILED_PRECONDITION
+        (PROVIDER_CONFLICT: the account has an identity of the name that signs with
+        keys of its own), RESOURCE_EXHAUSTED (DOMAIN_QUOTA, PROVIDER_LIMIT),
+        UNAVAILABLE (PROVIDER_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,8 +212,7 @@ class DomainServiceServicer:
         A RECORDS_CHANGED event tells what changed; without a change there is none.
 
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-        INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND), UNAVAILABLE
-        (PROVIDER_UNAVAILABLE): the change is kept then, repeat it to complete it.
+        INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,9 +51,16 @@ class DomainServiceStub:
     """Registers a domain and returns it with the records to publish. Its first
     check follows within seconds.
 
+    The mail provider makes an identity for it, and takes few requests a second.
+    Whoever cannot be served before its deadline (without one: in 15 seconds) is
+    told so at once, with PROVIDER_LIMIT and when to try again. Nothing is left
+    of a call that failed, and the same call again completes it.
+
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-    INVALID_FIELD), ALREADY_EXISTS (DOMAIN_EXISTS), RESOURCE_EXHAUSTED
-    (DOMAIN_QUOTA, PROVIDER_LIMIT), UNAVAILABLE (PROVIDER_UNAVAILABLE).
+    INVALID_FIELD), ALREADY_EXISTS (DOMAIN_EXISTS), FAILED_PRECONDITION
+    (PROVIDER_CONFLICT: the account has an identity of the name that signs with
+    keys of its own), RESOURCE_EXHAUSTED (DOMAIN_QUOTA, PROVIDER_LIMIT),
+    UNAVAILABLE (PROVIDER_UNAVAILABLE).
     """
     GetDomain: _grpc.UnaryUnaryMultiCallable[_domain_service_pb2.GetDomainRequest, _domain_pb2.Domain]
     """Returns a domain.
@@ -103,8 +110,7 @@ class DomainServiceStub:
     A RECORDS_CHANGED event tells what changed; without a change there is none.
 
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-    INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND), UNAVAILABLE
-    (PROVIDER_UNAVAILABLE): the change is kept then, repeat it to complete it.
+    INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
     """
     WatchStatus: _grpc.UnaryStreamMultiCallable[_domain_service_pb2.WatchStatusRequest, _domain_service_pb2.WatchStatusResponse]
     """Streams every change of the tenant's domains, in order, without gaps or
@@ -159,9 +165,16 @@ class DomainServiceAsyncStub(DomainServiceStub):
     """Registers a domain and returns it with the records to publish. Its first
     check follows within seconds.
 
+    The mail provider makes an identity for it, and takes few requests a second.
+    Whoever cannot be served before its deadline (without one: in 15 seconds) is
+    told so at once, with PROVIDER_LIMIT and when to try again. Nothing is left
+    of a call that failed, and the same call again completes it.
+
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-    INVALID_FIELD), ALREADY_EXISTS (DOMAIN_EXISTS), RESOURCE_EXHAUSTED
-    (DOMAIN_QUOTA, PROVIDER_LIMIT), UNAVAILABLE (PROVIDER_UNAVAILABLE).
+    INVALID_FIELD), ALREADY_EXISTS (DOMAIN_EXISTS), FAILED_PRECONDITION
+    (PROVIDER_CONFLICT: the account has an identity of the name that signs with
+    keys of its own), RESOURCE_EXHAUSTED (DOMAIN_QUOTA, PROVIDER_LIMIT),
+    UNAVAILABLE (PROVIDER_UNAVAILABLE).
     """
     GetDomain: _aio.UnaryUnaryMultiCallable[_domain_service_pb2.GetDomainRequest, _domain_pb2.Domain]  # type: ignore[assignment]
     """Returns a domain.
@@ -211,8 +224,7 @@ class DomainServiceAsyncStub(DomainServiceStub):
     A RECORDS_CHANGED event tells what changed; without a change there is none.
 
     Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-    INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND), UNAVAILABLE
-    (PROVIDER_UNAVAILABLE): the change is kept then, repeat it to complete it.
+    INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
     """
     WatchStatus: _aio.UnaryStreamMultiCallable[_domain_service_pb2.WatchStatusRequest, _domain_service_pb2.WatchStatusResponse]  # type: ignore[assignment]
     """Streams every change of the tenant's domains, in order, without gaps or
@@ -270,9 +282,16 @@ class DomainServiceServicer(metaclass=_abc_1.ABCMeta):
         """Registers a domain and returns it with the records to publish. Its first
         check follows within seconds.
 
+        The mail provider makes an identity for it, and takes few requests a second.
+        Whoever cannot be served before its deadline (without one: in 15 seconds) is
+        told so at once, with PROVIDER_LIMIT and when to try again. Nothing is left
+        of a call that failed, and the same call again completes it.
+
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-        INVALID_FIELD), ALREADY_EXISTS (DOMAIN_EXISTS), RESOURCE_EXHAUSTED
-        (DOMAIN_QUOTA, PROVIDER_LIMIT), UNAVAILABLE (PROVIDER_UNAVAILABLE).
+        INVALID_FIELD), ALREADY_EXISTS (DOMAIN_EXISTS), FAILED_PRECONDITION
+        (PROVIDER_CONFLICT: the account has an identity of the name that signs with
+        keys of its own), RESOURCE_EXHAUSTED (DOMAIN_QUOTA, PROVIDER_LIMIT),
+        UNAVAILABLE (PROVIDER_UNAVAILABLE).
         """
 
     @_abc_1.abstractmethod
@@ -364,8 +383,7 @@ class DomainServiceServicer(metaclass=_abc_1.ABCMeta):
         A RECORDS_CHANGED event tells what changed; without a change there is none.
 
         Scope: domains.write. Errors: INVALID_ARGUMENT (INVALID_DOMAIN,
-        INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND), UNAVAILABLE
-        (PROVIDER_UNAVAILABLE): the change is kept then, repeat it to complete it.
+        INVALID_FIELD), NOT_FOUND (DOMAIN_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,204 @@
+"""The SES v2 API of one region: paced, bounded in time, its errors made ours."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LateError
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import boto3
+import structlog
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from service.core.errors import Reason, ServiceError
+from service.mail.ses.bucket import Bucket, FullError
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
+_ANSWERS = frozenset({"AlreadyExistsException", "BadRequestException", "NotFoundException"})
+"""Refusals that say how things stand: their caller knows what to make of them."""
+_NOT_LET = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+"""Refusals that are the same however often one asks."""
+_ATTEMPTS = 3
+"""How often a caller's request is made where SES does not answer it."""
+_PATIENCE = 10.0
+"""How long work that nobody waits for waits for its turn, in seconds. It is tried again later."""
+_THREADS = 4
+"""For requests under way in one region. They seldom overlap; where the region hangs, others wait in vain."""
+
+
+class RefusedError(Exception):
+    """SES has refused a request for a reason that says how things stand."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class _NoAnswerError(Exception):
+    """SES did not answer, or not understandably. Whether it has done what was asked is not known."""
+
+
+def connect(region: str, *, endpoint_url: str | None, timeout: timedelta) -> Any:
+    """Return boto3's client of a region, which asks once, and waits `timeout` for an answer.
+
+    Credentials are found as boto3 finds them (Boto3 documentation, "Credentials").
+    """
+    seconds = timeout.total_seconds()
+    config = Config(
+        connect_timeout=seconds,
+        read_timeout=seconds,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=_THREADS,
+    )
+    return boto3.Session().client("sesv2", region_name=region, endpoint_url=endpoint_url, config=config)
+
+
+class RegionClient:
+    """Calls the API of one region."""
+
+    def __init__(
+        self, region: str, connect: Callable[[str], Any], *, rate: float, timeout: timedelta
+    ) -> None:
+        """Take the region, what makes its client, and how many requests a second it takes.
+
+        A request is given up after `timeout`. Nothing is connected yet.
+        """
+        self._region = region
+        self._connect = connect
+        self._client: Any = None
+        self._bucket = Bucket(rate)
+        self._timeout = timeout.total_seconds()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"ses-{region}")
+
+    def call(
+        self,
+        operation: str,
+        read: Callable[[Mapping[str, Any]], T],
+        *,
+        until: float | None,
+        **parameters: Any,
+    ) -> T:
+        """Make a request and return what `read` makes of the answer.
+
+        `operation` is a method of boto3's client. `until` is a moment of the
+        monotonic clock until when somebody waits; None where nobody does: then
+        it is tried once, soon.
+
+        Raises:
+            RefusedError: SES says how things stand instead.
+            ServiceError: PROVIDER_LIMIT, PROVIDER_UNAVAILABLE.
+
+        """
+        deadline = time.monotonic() + _PATIENCE + self._timeout if until is None else until
+        attempts = 1 if until is None else _ATTEMPTS
+        while True:
+            attempts -= 1
+            try:
+                self._bucket.take(deadline, background=until is None)
+                answer = self._ask(operation, read, parameters, deadline)
+            except FullError as full:
+                raise self._limit(full.retry_after) from full
+            except ClientError as error:
+                self._judge(operation, _code(error), error, patient=until is None)
+            except _NoAnswerError as error:
+                _log.warning("ses_silent", region=self._region, operation=operation, error=str(error))
+                pause = random.uniform(0.05, 0.3)  # noqa: S311 - jitter, no secret
+                if not attempts or time.monotonic() + pause >= deadline:
+                    raise self._unavailable() from error
+                time.sleep(pause)
+            else:
+                self._bucket.speed_up()
+                return answer
+
+    def close(self) -> None:
+        """Send away who waits for a turn; requests under way end by themselves."""
+        self._bucket.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(
+        self,
+        operation: str,
+        read: Callable[[Mapping[str, Any]], T],
+        parameters: Mapping[str, Any],
+        deadline: float,
+    ) -> T:
+        """Make a request in another thread: boto3 cannot be told that its time is up."""
+        asked = self._threads.submit(self._request, operation, read, parameters)
+        try:
+            return asked.result(min(deadline - time.monotonic(), 2 * self._timeout))
+        except LateError as late:
+            asked.cancel()
+            raise _NoAnswerError("in time") from late
+
+    def _request(
+        self, operation: str, read: Callable[[Mapping[str, Any]], T], parameters: Mapping[str, Any]
+    ) -> T:
+        try:
+            if self._client is None:
+                self._client = self._connect(self._region)
+            return read(getattr(self._client, operation)(**parameters))
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:  # noqa: PLR2004 - of HTTP
+                raise _NoAnswerError(_code(error)) from error
+            raise
+        except (BotoCoreError, LookupError, TypeError, ValueError) as error:
+            # An answer without what it has to have comes here, too.
+            raise _NoAnswerError(type(error).__name__) from error
+
+    def _judge(self, operation: str, code: str, error: ClientError, *, patient: bool) -> None:
+        """Return where the request is to be made again; raise what it came to otherwise."""
+        if code in _ANSWERS:
+            raise RefusedError(code) from error
+        if code in _THROTTLED:
+            self._bucket.slow_down()
+            if patient:
+                raise self._limit(timedelta(seconds=1)) from error
+            return
+        if code == "LimitExceededException":
+            raise ServiceError(
+                Reason.PROVIDER_LIMIT,
+                f"Amazon SES in {self._region} has no room for another identity",
+                metadata={"region": self._region},
+                retry_after=timedelta(hours=1),
+            ) from error
+        if code in _NOT_LET:
+            _log.error("ses_refuses_credentials", region=self._region, operation=operation, code=code)
+        else:
+            _log.warning("ses_refused", region=self._region, operation=operation, code=code)
+        raise self._unavailable() from error
+
+    def _limit(self, retry_after: timedelta) -> ServiceError:
+        return ServiceError(
+            Reason.PROVIDER_LIMIT,
+            f"Amazon SES in {self._region} takes no more requests for now",
+            metadata={"region": self._region},
+            retry_after=retry_after,
+        )
+
+    def _unavailable(self) -> ServiceError:
+        return ServiceError(
+            Reason.PROVIDER_UNAVAILABLE,
+            f"Amazon SES in {self._region} cannot be asked now",
+            metadata={"region": self._region},
+        )
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

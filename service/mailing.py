@@ -1,0 +1,78 @@
+"""The part of the composition root that is about the mail provider."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from service import ports
+from service.clock import SystemClock
+from service.core import lifecycle
+from service.faults import guarded
+from service.identity_keeper import IdentityKeeper
+from service.mail.local import SES_REGIONS, LocalMailProvider
+from service.settings import Settings
+from service.state_poller import StatePoller
+from service.store.sql import SqlStore
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail provider, and what works for it."""
+
+    provider: ports.MailProvider
+    states: ports.ProviderStates
+    workers: Sequence[IdentityKeeper | StatePoller]
+    close: Callable[[], None]
+    """Before the workers are ended: sends away who waits for the provider."""
+
+
+def make_mail(settings: Settings, opened: SqlStore, policy: lifecycle.Policy) -> Mail:
+    """Return the mail provider that the settings name, with its workers not yet started."""
+    keeper = partial(
+        IdentityKeeper,
+        identities=opened,
+        domains=opened,
+        clock=SystemClock(),
+        policy=policy,
+        lease=settings.identity_lease,
+    )
+    match settings.mail_provider:
+        case "local":
+            local = LocalMailProvider(opened.identity.secret, frozenset(settings.regions) or SES_REGIONS)
+            return Mail(local, local, [keeper(provider=local)], close=lambda: None)
+        case "ses":
+            return _ses(settings, opened, keeper)
+
+
+def _ses(settings: Settings, opened: SqlStore, keeper: "partial[IdentityKeeper]") -> Mail:
+    # Boto3 takes a tenth of a second, and memory: only where it is needed.
+    from service.mail.ses.client import connect  # noqa: PLC0415
+    from service.mail.ses.provider import SesMailProvider  # noqa: PLC0415
+
+    def connected(region: str) -> Any:
+        client = connect(region, endpoint_url=settings.ses_endpoint_url, timeout=settings.ses_timeout)
+        return guarded(client, "ses", settings.fault_point)
+
+    provider = SesMailProvider(
+        frozenset(settings.regions or (settings.region,)),
+        connected,
+        secret=opened.identity.secret,
+        rate=float(settings.ses_rate),
+        timeout=settings.ses_timeout,
+    )
+    # What was created where domains may be created no more is still seen to.
+    regions = sorted({*provider.regions, *opened.regions()})
+    keepers = [keeper(provider=provider, region=region) for region in regions]
+    pollers = [
+        StatePoller(
+            region=region,
+            identities=opened,
+            lister=provider,
+            clock=SystemClock(),
+            interval=settings.ses_poll_interval,
+            lease=max(settings.ses_poll_interval, settings.identity_lease),
+        )
+        for region in regions
+    ]
+    return Mail(provider, opened, [*keepers, *pollers], close=provider.close)
