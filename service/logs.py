@@ -150,8 +150,9 @@ def configure(form: Format | None, level: Level) -> EventWriter:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(_LEVELS[level], logging.INFO))
-    # At every start it would tell that there was nothing to migrate.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # At every start they would tell that there was nothing to migrate, and where credentials were.
+    for library in ("alembic", "botocore"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     return writer
 

@@ -54,6 +54,17 @@ class ServerProcess:
         """Where it listens, as `host:port`."""
         return self._listen
 
+    def change_settings(self, **settings: str | None) -> None:
+        """Have it start with other settings from now on; without those that are None."""
+        changed = {**self._settings, **settings}
+        self._settings = {name: text for name, text in changed.items() if text is not None}
+
+    def wait_for_death(self) -> int:
+        """Wait until it has ended by itself, and return its exit code: negative for a signal."""
+        process, self._process = self._process, None
+        assert process is not None
+        return process.wait(_STOP_PATIENCE)
+
     @property
     def pid(self) -> int:
         """The id of its process."""

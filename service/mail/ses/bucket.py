@@ -11,9 +11,11 @@ _MOST_WAITING = 24
 """How many callers may be waited for. More would have to wait for long, and each takes a thread."""
 _SHARE = 4
 """Of so many tokens one is for work that nobody waits for, if there is any: it must not starve."""
+_SLOWER = 0.7
+"""What is left of the rate each time the provider says that it takes less."""
 _SLOWEST = 0.05
 """Of its rate, what is left to a bucket at least that was told to slow down."""
-_RECOVERY = 0.05
+_RECOVERY = 0.1
 """Of its rate, what a bucket that was slowed down gains with each call that goes well."""
 
 
@@ -30,7 +32,7 @@ class Bucket:
     """Hands out tokens at a rate, one at a time.
 
     Callers who are waited for go before work in the background, in the order in
-    which they came. The rate is no promise of the provider's: it falls by half
+    which they came. The rate is no promise of the provider's: it falls
     when the provider takes less, and comes back slowly.
     """
 
@@ -71,7 +73,7 @@ class Bucket:
     def slow_down(self) -> None:
         """Take notice that the provider takes less than this."""
         with self._changed:
-            self._rate = max(self._rate / 2, self._most * _SLOWEST)
+            self._rate = max(self._rate * _SLOWER, self._most * _SLOWEST)
             self._next = max(self._next, self._monotonic() + 1 / self._rate)
 
     def speed_up(self) -> None:

@@ -1,11 +1,13 @@
 """The SES v2 API of one region: paced, bounded in time, its errors made ours."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
@@ -81,8 +83,9 @@ class RegionClient:
         A request is given up after `timeout`. Nothing is connected yet.
         """
         self._region = region
-        self._connect = connect
-        self._client: Any = None
+        self._connect = partial(connect, region)
+        self._connecting = threading.Lock()
+        self._connected: Any = None
         self._bucket = Bucket(rate)
         self._timeout = timeout.total_seconds()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"ses-{region}")
@@ -108,11 +111,12 @@ class RegionClient:
         """
         deadline = time.monotonic() + _PATIENCE + self._timeout if until is None else until
         attempts = 1 if until is None else _ATTEMPTS
+        client = self._client()
         while True:
             attempts -= 1
             try:
                 self._bucket.take(deadline, background=until is None)
-                answer = self._ask(operation, read, parameters, deadline)
+                answer = self._ask(partial(getattr(client, operation), **parameters), read, deadline)
             except FullError as full:
                 raise self._limit(full.retry_after) from full
             except ClientError as error:
@@ -132,35 +136,25 @@ class RegionClient:
         self._bucket.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _client(self) -> Any:
+        with self._connecting:
+            if self._connected is None:
+                self._connected = self._connect()
+            return self._connected
+
     def _ask(
         self,
-        operation: str,
+        request: Callable[[], Mapping[str, Any]],
         read: Callable[[Mapping[str, Any]], T],
-        parameters: Mapping[str, Any],
         deadline: float,
     ) -> T:
         """Make a request in another thread: boto3 cannot be told that its time is up."""
-        asked = self._threads.submit(self._request, operation, read, parameters)
+        asked = self._threads.submit(_answer, request, read)
         try:
             return asked.result(min(deadline - time.monotonic(), 2 * self._timeout))
         except LateError as late:
             asked.cancel()
             raise _NoAnswerError("in time") from late
-
-    def _request(
-        self, operation: str, read: Callable[[Mapping[str, Any]], T], parameters: Mapping[str, Any]
-    ) -> T:
-        try:
-            if self._client is None:
-                self._client = self._connect(self._region)
-            return read(getattr(self._client, operation)(**parameters))
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:  # noqa: PLR2004 - of HTTP
-                raise _NoAnswerError(_code(error)) from error
-            raise
-        except (BotoCoreError, LookupError, TypeError, ValueError) as error:
-            # An answer without what it has to have comes here, too.
-            raise _NoAnswerError(type(error).__name__) from error
 
     def _judge(self, operation: str, code: str, error: ClientError, *, patient: bool) -> None:
         """Return where the request is to be made again; raise what it came to otherwise."""
@@ -198,6 +192,18 @@ class RegionClient:
             f"Amazon SES in {self._region} cannot be asked now",
             metadata={"region": self._region},
         )
+
+
+def _answer(request: Callable[[], Mapping[str, Any]], read: Callable[[Mapping[str, Any]], T]) -> T:
+    try:
+        return read(request())
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:  # noqa: PLR2004 - of HTTP
+            raise _NoAnswerError(_code(error)) from error
+        raise
+    except (BotoCoreError, LookupError, TypeError, ValueError) as error:
+        # An answer without what it has to have comes here, too.
+        raise _NoAnswerError(type(error).__name__) from error
 
 
 def _code(error: ClientError) -> str:

@@ -217,7 +217,7 @@ class SesMailProvider:
 def _identity(ref: IdentityRef, tokens: Any, dkim: Mapping[str, Any]) -> Identity:
     return Identity(
         dkim_tokens=tuple(tokens),
-        dkim_zone=dkim["SigningHostedZone"],
+        dkim_zone=dkim["SigningHostedZone"] if tokens else "",
         feedback_host=f"feedback-smtp.{ref.region}.amazonses.com",
         spf_include="amazonses.com",
     )

@@ -122,7 +122,7 @@ def put_dkim(region: Region, request: Request) -> Response:
         identity = _external(identity, request.get("SigningAttributes", {}))
     elif origin != "AWS_SES":
         raise NotImplementedError(f"DKIM of origin {origin}")
-    elif identity.origin != origin or identity.status == "FAILED":
+    elif identity.origin != origin or identity.status == "FAILED" or not identity.tokens:
         fresh = region.make(identity.name)
         identity = replace(
             identity,
@@ -236,7 +236,7 @@ def _listed(identity: Identity) -> Response:
     return {
         "IdentityType": identity.type,
         "IdentityName": identity.name,
-        "SendingEnabled": True,
+        "SendingEnabled": identity.verified,
         "VerificationStatus": identity.status,
     }
 
