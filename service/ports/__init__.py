@@ -11,6 +11,7 @@ from service.ports.clock import Clock
 from service.ports.database import DatabaseIdentity
 from service.ports.dns import Done, LookUp, Resolver
 from service.ports.domains import CreateRequest, DomainFilter, DomainPage, DomainStore
+from service.ports.events import DeadLetter, EventQueue, EventStore, QueuedMessage, QueueLag
 from service.ports.health import DeliveryBatch, DeliveryStore, HealthStore
 from service.ports.identities import IdentityStore, Removal
 from service.ports.keys import KeyStore
@@ -27,6 +28,7 @@ __all__ = [
     "CommitHints",
     "CreateRequest",
     "DatabaseIdentity",
+    "DeadLetter",
     "DeliveryBatch",
     "DeliveryStore",
     "DomainFilter",
@@ -34,6 +36,8 @@ __all__ = [
     "DomainStore",
     "Done",
     "EventLog",
+    "EventQueue",
+    "EventStore",
     "HealthStore",
     "IdentityRef",
     "IdentityStore",
@@ -43,6 +47,8 @@ __all__ = [
     "MailProvider",
     "PolicyStore",
     "ProviderState",
+    "QueueLag",
+    "QueuedMessage",
     "Removal",
     "Resolver",
     "Snapshot",
