@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 import uvloop
@@ -20,6 +21,7 @@ from service.core.tokens import TokenSealer
 from service.dns.config import DnsConfig, Mode
 from service.dns.config import Endpoint as Nameserver
 from service.dns.resolver import DnsResolver
+from service.ingest import EventIngester
 from service.mail.local import LocalMailProvider
 from service.removal import IdentityRemover
 from service.rpc import RpcConfig, RpcServer, WatchCodec
@@ -47,6 +49,7 @@ from service.usecases import (
     VerifyDomain,
     WatchStatus,
 )
+from service.usecases.count_events import CountEvents
 from service.usecases.domain_uses import Holds
 from service.usecases.manage_keys import ManageKeys
 from service.verifier import Verifier, VerifierConfig
@@ -54,8 +57,19 @@ from service.watch import Hub, HubConfig
 
 _log = structlog.get_logger(__name__)
 
-_BATCH_MARGIN = timedelta(days=1)
-"""What a batch of deliveries is remembered for longer than its counts: it can be repeated until then."""
+
+class _Worker(Protocol):
+    """What runs beside the server."""
+
+    def start(self) -> None: ...
+
+    def end(self) -> None:
+        """Stop, and wait until it has stopped."""
+
+
+_COUNT_MARGIN = timedelta(days=1)
+"""What batches of deliveries and events are remembered for longer than their counts: they can come again
+until then, and clocks differ."""
 
 
 def run(settings: Settings) -> None:
@@ -136,7 +150,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
     server = RpcServer(
         usecases=usecases, hub=hub, keys=opened, clock=clock, ping=opened.ping, config=_rpc_config(settings)
     )
-    workers = (
+    workers: tuple[_Worker, ...] = (
         memory,
         HealthAssessor(
             store=opened,
@@ -147,11 +161,14 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
             log=opened,
             uses=opened,
             deliveries=opened,
+            feedback=opened,
             clock=clock,
             retention=settings.event_retention,
-            batch_memory=settings.health_window + _BATCH_MARGIN,
+            count_memory=settings.health_window + _COUNT_MARGIN,
+            letter_retention=settings.dead_letter_retention,
         ),
         IdentityRemover(identities=opened, provider=provider, clock=clock, lease=settings.identity_lease),
+        *_ingesters(settings, opened),
     )
     stopped = _stop_signal()
 
@@ -215,6 +232,19 @@ def make_usecases(
         list_domain_uses=ListDomainUses(opened, holds, clock, tokens),
         report_deliveries=ReportDeliveries(opened, clock, settings.health_window),
     )
+
+
+def _ingesters(settings: Settings, opened: SqlStore) -> Iterator[EventIngester]:
+    if not settings.ses_event_queues:
+        return
+    from service.mail.ses.queue import SqsQueue  # noqa: PLC0415 - boto3 is large: only who has queues needs it
+
+    count = CountEvents(opened, SystemClock(), settings.health_window)
+    for url in settings.ses_event_queues:
+        queue = SqsQueue(url, region=settings.region, connections=settings.ses_event_threads)
+        yield EventIngester(
+            queue=queue, store=opened, count=count, clock=SystemClock(), threads=settings.ses_event_threads
+        )
 
 
 def _spare_collector() -> None:

@@ -11,7 +11,7 @@ from service.ports.clock import Clock
 from service.ports.database import DatabaseIdentity
 from service.ports.dns import Done, LookUp, Resolver
 from service.ports.domains import CreateRequest, DomainFilter, DomainPage, DomainStore
-from service.ports.events import DeadLetter, EventQueue, EventStore, QueuedMessage, QueueLag
+from service.ports.events import DeadLetter, EventQueue, EventStore, LetterHead, QueuedMessage, QueueLag
 from service.ports.health import DeliveryBatch, DeliveryStore, HealthStore
 from service.ports.identities import IdentityStore, Removal
 from service.ports.keys import KeyStore
@@ -42,6 +42,7 @@ __all__ = [
     "IdentityRef",
     "IdentityStore",
     "KeyStore",
+    "LetterHead",
     "LogBounds",
     "LookUp",
     "MailProvider",

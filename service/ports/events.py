@@ -44,10 +44,12 @@ class EventQueue(Protocol):
 
         """
 
+    def close(self) -> None:
+        """Close what it holds. Nothing may be called afterwards."""
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that could not be read, kept until somebody has looked at it."""
+
+class LetterHead(NamedTuple):
+    """What a dead letter is listed with."""
 
     id: str
     """Of its body: the same message is kept once."""
@@ -55,6 +57,13 @@ class DeadLetter:
     time: datetime
     """When it first arrived."""
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be read, kept until somebody has looked at it."""
+
+    head: LetterHead
     body: str
 
 
@@ -93,8 +102,8 @@ class EventStore(Protocol):
         Who counts an event of those hours afterwards counts it again.
         """
 
-    def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
-        """Return at most `limit` dead letters, oldest first."""
+    def dead_letters(self, limit: int) -> Sequence[LetterHead]:
+        """Return the heads of at most `limit` dead letters, oldest first."""
 
     def dead_letter(self, letter_id: str) -> DeadLetter | None:
         """Return a dead letter; None where there is none."""

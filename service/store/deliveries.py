@@ -83,7 +83,7 @@ class SqlDeliveries(Counting):
 
 
 def add(connection: Connection, rows: Sequence[tuple[Any, ...]], due: datetime) -> None:
-    """Add rows, as the table holds them, to the counts, in the order of its key; have them assessed at `due`."""
+    """Add rows, as the table holds them and in its order, to the counts; have them assessed at `due`."""
     _ADD.run(connection, rows)
     assessments.hasten(connection, {(tenant, name) for tenant, name, *_ in rows}, due)
 

@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Connection, Delete, Select, Table, bindpar
 from service.core.domain import Status
 from service.core.feedback import EventKind, FeedbackEvent, Tally, candidates, counts_of
 from service.core.health import HOUR, Health
-from service.ports import DeadLetter, QueueLag
+from service.ports import DeadLetter, LetterHead, QueueLag
 from service.store.deliveries import Counting, add
 from service.store.statements import InsertNew, Upsert, is_listed, listed, run
 from service.store.tables import (
@@ -34,8 +34,9 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _REMEMBER = InsertNew(counted_events)
 _KEEP = InsertNew(dead_letters)
 _NOTE_LAG = Upsert(queue_lags, lambda new: {"time": new["time"], "lag": new["lag"]})
-_LETTERS = select(dead_letters).order_by(dead_letters.c.time, dead_letters.c.id)
-_LETTER = select(dead_letters).where(dead_letters.c.id == bindparam("id"))
+_head = [dead_letters.c[field] for field in LetterHead._fields]
+_HEADS = select(*_head).order_by(dead_letters.c.time, dead_letters.c.id).limit(bindparam("limit"))
+_LETTER = select(*_head, dead_letters.c.body).where(dead_letters.c.id == bindparam("id"))
 _ids: BindParameter[str] = bindparam("ids", expanding=True)
 _DELETE_LETTERS = delete(dead_letters).where(dead_letters.c.id.in_(_ids))
 
@@ -100,17 +101,20 @@ class SqlFeedback(Counting):
         """See `EventStore.forget_events`."""
         return self._forget(_FORGET_EVENTS, before, limit)
 
-    def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+    def dead_letters(self, limit: int) -> Sequence[LetterHead]:
         """See `EventStore.dead_letters`."""
-        found = self._database.query(lambda connection: connection.execute(_LETTERS.limit(limit)).all())
-        return [_letter(*row) for row in found]
+        found = self._database.query(lambda connection: connection.execute(_HEADS, {"limit": limit}).all())
+        return [*map(LetterHead._make, found)]
 
     def dead_letter(self, letter_id: str) -> DeadLetter | None:
         """See `EventStore.dead_letter`."""
         found = self._database.query(
             lambda connection: connection.execute(_LETTER, {"id": letter_id}).one_or_none()
         )
-        return None if found is None else _letter(*found)
+        if found is None:
+            return None
+        *head, body = found
+        return DeadLetter(LetterHead(*head), body.decode(errors="surrogatepass"))
 
     def delete_dead_letters(self, ids: Collection[str]) -> int:
         """See `EventStore.delete_dead_letters`."""
@@ -162,7 +166,7 @@ class SqlFeedback(Counting):
         if len(claims) > 1:
             # UNSPECIFIED is the health of those that were never VERIFIED.
             rated = [claim for claim in claims if claim.health != Health.UNSPECIFIED]
-            verified = [claim for claim in rated if claim.status == Status.VERIFIED]
+            verified = [claim for claim in claims if claim.status == Status.VERIFIED]
             claims = verified or sorted(rated, key=self._verify_time, reverse=True)
         return (claims[0].tenant, claims[0].name) if claims else None
 
@@ -202,8 +206,5 @@ def _counts(
 def _letter_row(letter: DeadLetter) -> tuple[Any, ...]:
     # A body may have anything that JSON can spell.
     body = letter.body.encode(errors="surrogatepass")
-    return letter.id, letter.queue, to_microseconds(letter.time), letter.problem, body
-
-
-def _letter(letter_id: str, queue: str, time: datetime, problem: str, body: bytes) -> DeadLetter:
-    return DeadLetter(letter_id, queue, time, problem, body.decode(errors="surrogatepass"))
+    letter_id, queue, time, problem = letter.head
+    return letter_id, queue, to_microseconds(time), problem, body
