@@ -224,8 +224,10 @@ def retry_letters(letter_id: _LetterId = None, *, every: _Every = False) -> None
                     typer.echo(f"{chosen}: deleted: {told or 'nothing in it counts'}")
                 case Unreadable(problem):
                     typer.echo(f"{chosen}: kept: {problem}")
-                case None:
+                case None if not every:
                     raise _no_letter(chosen)
+                case None:
+                    pass  # somebody else was faster
 
 
 @letters_cli.command("delete")

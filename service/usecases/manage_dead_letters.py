@@ -31,7 +31,7 @@ class ManageDeadLetters:
         return self.store.dead_letter(letter_id)
 
     def retry(self, letter_id: str) -> Tally | Unreadable | None:
-        """Read a letter again: count it and delete it, or say what is still wrong; None where there is none."""
+        """Read a letter again: count and delete it, or say what is still wrong; None where there is none."""
         if (letter := self.get(letter_id)) is None:
             return None
         reading = checked(self.parse(letter.body), Bounds.at(self.clock.now(), self.window))
