@@ -298,15 +298,11 @@ def test_all_that_count_lock_in_one_order(
     events = [event(number, host=random.choice(hosts)) for number in range(2_000)]
 
     def ingest(turn: int) -> None:
-        count(
-            stores[turn % 4],
-            random.sample(events, 100),
-            [_letter(turn // 4 * 100 + at, NOON) for at in random.sample(range(50), 50)],
-        )
-        count(
-            stores[turn % 4],
-            [event(10_000 + 100 * turn + at, host=host) for at, host in enumerate(random.sample(hosts, 6))],
-        )
+        own = [event(10_000 + 100 * turn + number, host=host) for number, host in enumerate(hosts)]
+        letters = [_letter(turn // 4 * 100 + number, NOON) for number in range(50)]
+        for batch in (random.sample(events, 100), random.sample(own, len(own))):
+            count(stores[turn % 4], batch)
+        count(stores[turn % 4], [], random.sample(letters, len(letters)))
 
     with ThreadPoolExecutor(4) as pool:
         for call in [pool.submit(ingest, turn) for turn in range(60)]:
