@@ -57,19 +57,19 @@ from service.watch import Hub, HubConfig
 
 _log = structlog.get_logger(__name__)
 
+_COUNT_MARGIN = timedelta(days=1)
+"""What batches of deliveries and events are remembered for longer than their counts: they can come again
+until then, and clocks differ."""
+
 
 class _Worker(Protocol):
     """What runs beside the server."""
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        """Begin to work."""
 
     def end(self) -> None:
         """Stop, and wait until it has stopped."""
-
-
-_COUNT_MARGIN = timedelta(days=1)
-"""What batches of deliveries and events are remembered for longer than their counts: they can come again
-until then, and clocks differ."""
 
 
 def run(settings: Settings) -> None:

@@ -112,7 +112,13 @@ class _BackOff:
         reason = error.reason if isinstance(error, ServiceError) else None
         if (now := time.monotonic()) >= self._logged + _REPORT_EVERY:
             self._logged = now
-            _log.warning("ingest_interrupted", queue=self._queue, reason=reason, exc_info=reason is None)
+            _log.warning(
+                "ingest_interrupted",
+                queue=self._queue,
+                reason=reason,
+                error=str(error.__cause__ or error),
+                exc_info=reason is None,
+            )
         is_over = self._ended.wait(self._delay)
         self._delay = min(2 * self._delay, _LONGEST_DELAY)
         return not is_over

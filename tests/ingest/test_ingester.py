@@ -103,6 +103,7 @@ def test_a_queue_that_is_away_is_waited_out(
     assert sorted(pauses)[-10:] == [ingest._LONGEST_DELAY] * 10
     told = [each for each in logged if each["event"] == "ingest_interrupted"]
     assert 1 <= len(told) <= 2  # one of each thread
+    assert {each["error"] for each in told} == {str(error)}
 
 
 def test_while_the_database_is_away_nothing_more_is_received(

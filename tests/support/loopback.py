@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -21,6 +22,7 @@ from service.setting_kinds import parse_nameservers
 _SENDING = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 _LOOKING_UP = {"socket.getaddrinfo", "socket.gethostbyname"}
 _NAMESERVERS = "KRAITER_DNS_NAMESERVERS"
+_QUEUES = "KRAITER_SES_EVENT_QUEUES"
 
 refused: list[str] = []
 """What was refused. Whoever tried may have swallowed the error, or died of it in another thread."""
@@ -46,7 +48,7 @@ def refuse_outside() -> None:
 
 
 def require_loopback(settings: Mapping[str, str]) -> None:
-    """Refuse settings with which a server would ask a resolver elsewhere: by default the system's.
+    """Refuse settings with which a server would reach elsewhere: by default it asks the system's resolvers.
 
     Raises:
         OutsideError: for such settings.
@@ -55,6 +57,9 @@ def require_loopback(settings: Mapping[str, str]) -> None:
     nameservers = settings.get(_NAMESERVERS, "")
     if not nameservers or not all(is_loopback(each.host) for each in parse_nameservers(nameservers)):
         raise OutsideError(f"{_NAMESERVERS}={nameservers}: must be on loopback in tests")
+    for url in filter(None, settings.get(_QUEUES, "").split(",")):
+        if not is_loopback(urlsplit(url).hostname or ""):
+            raise OutsideError(f"{_QUEUES}={url}: must be on loopback in tests")
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:

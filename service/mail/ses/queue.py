@@ -8,15 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from service.core.errors import Reason, ServiceError
 from service.mail.ses.events import parse
 from service.ports import QueuedMessage
-
-_log = structlog.get_logger(__name__)
 
 _MOST_AT_ONCE = 10
 """Messages that SQS gives, and deletes, in one call."""
@@ -71,7 +68,7 @@ class SqsQueue:
                 {"Id": str(number), "ReceiptHandle": receipt}
                 for number, receipt in enumerate(receipts[start : start + _MOST_AT_ONCE])
             ]
-            with _translated(self.name):
+            with _translated():
                 answer = self._sqs.delete_message_batch(QueueUrl=self.name, Entries=entries)
             failed += len(answer.get("Failed", ()))
         return failed
@@ -81,7 +78,7 @@ class SqsQueue:
         self._sqs.close()
 
     def _receive(self, most: int, wait: timedelta) -> list[QueuedMessage]:
-        with _translated(self.name):
+        with _translated():
             answer = self._sqs.receive_message(
                 QueueUrl=self.name,
                 MaxNumberOfMessages=most,
@@ -97,11 +94,10 @@ def _message(received: dict[str, Any]) -> QueuedMessage:
 
 
 @contextmanager
-def _translated(queue: str) -> Iterator[None]:
+def _translated() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        _log.debug("queue_failed", queue=queue, error=str(error))
         raise ServiceError(
             Reason.PROVIDER_UNAVAILABLE,
             "the queue cannot be read now",
