@@ -1,30 +1,36 @@
 """The command line: `python -m service COMMAND`."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, cast
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service import app, logs, settings
 from service.clock import SystemClock
 from service.core.errors import ServiceError
+from service.core.feedback import Tally, Unreadable
 from service.core.health import Thresholds
 from service.core.keys import Key, Scope
 from service.core.tenants import OnCritical, TenantPolicy
+from service.mail.ses import events as ses_events
 from service.setting_kinds import format_rate, parse_duration, parse_rate
 from service.settings import Settings, SettingsError
 from service.store import sql as store
+from service.usecases.manage_dead_letters import ManageDeadLetters
 from service.usecases.manage_keys import ManageKeys
 from service.usecases.manage_tenants import ManageTenants, PolicyChanges
 
 _UNBOUNDED = 100_000
 """Columns of what is no terminal."""
 _DEFAULT_POLICY = TenantPolicy()
+_LetterId = Annotated[str | None, typer.Argument(metavar="ID", help="One of them, as `list` shows it.")]
+_Every = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 cli = typer.Typer(
     help="The sending-domains service. Its settings are read from KRAITER_... variables.",
@@ -35,6 +41,10 @@ keys_cli = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help
 tenants_cli = typer.Typer(help="Create and list tenants, and set their policies.", no_args_is_help=True)
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(tenants_cli, name="tenants")
+letters_cli = typer.Typer(
+    help="List, retry and delete messages about deliveries that could not be read.", no_args_is_help=True
+)
+cli.add_typer(letters_cli, name="dead-letters")
 
 
 @cli.command()
@@ -180,6 +190,56 @@ def revoke_key(key_id: str) -> None:
     typer.echo(f"revoked key {key_id}")
 
 
+@letters_cli.command("list")
+def list_letters() -> None:
+    """List dead letters, oldest first, without their bodies."""
+    with _letters() as manage:
+        found = manage.list()
+    table = Table("id", "arrived", "queue", "problem", box=None)
+    for letter in found:
+        table.add_row(letter.id, _time(letter.time), letter.queue, escape(letter.problem))
+    _print(table)
+
+
+@letters_cli.command("show")
+def show_letter(letter_id: str) -> None:
+    """Print the body of a dead letter."""
+    with _letters() as manage:
+        letter = manage.get(letter_id)
+    if letter is None:
+        raise _no_letter(letter_id)
+    # A message may have characters that no output takes.
+    typer.echo(letter.body.encode(errors="backslashreplace"))
+
+
+@letters_cli.command("retry")
+def retry_letters(letter_id: _LetterId = None, *, every: _Every = False) -> None:
+    """Read dead letters again: those that can be read now are counted and deleted."""
+    with _letters() as manage:
+        for chosen in _chosen(manage, letter_id, every=every):
+            match manage.retry(chosen):
+                case Tally() as tally:
+                    fates = tally._asdict().items()
+                    told = ", ".join(f"{count} {fate.replace('_', ' ')}" for fate, count in fates if count)
+                    typer.echo(f"{chosen}: deleted: {told or 'nothing in it counts'}")
+                case Unreadable(problem):
+                    typer.echo(f"{chosen}: kept: {problem}")
+                case None if not every:
+                    raise _no_letter(chosen)
+                case None:
+                    pass  # somebody else was faster
+
+
+@letters_cli.command("delete")
+def delete_letters(letter_id: _LetterId = None, *, every: _Every = False) -> None:
+    """Delete dead letters without counting them."""
+    with _letters() as manage:
+        count = manage.delete(_chosen(manage, letter_id, every=every))
+    if letter_id is not None and not count:
+        raise _no_letter(letter_id)
+    typer.echo(f"deleted {count}")
+
+
 def main() -> None:
     """Run the command line. What a user can mend is told in a line, without a traceback."""
     try:
@@ -210,6 +270,23 @@ def _tenants() -> Iterator[ManageTenants]:
     chosen = _settings()
     with app.opened_store(chosen) as opened:
         yield ManageTenants(opened, opened, SystemClock(), app.health_policy(chosen).thresholds)
+
+
+@contextmanager
+def _letters() -> Iterator[ManageDeadLetters]:
+    chosen = _settings()
+    with app.opened_store(chosen) as opened:
+        yield ManageDeadLetters(opened, ses_events.parse, SystemClock(), chosen.health_window)
+
+
+def _chosen(manage: ManageDeadLetters, letter_id: str | None, *, every: bool) -> Sequence[str]:
+    if (letter_id is None) is not every:
+        raise typer.BadParameter("name one dead letter, or all of them with --all")
+    return [letter.id for letter in manage.list()] if letter_id is None else [letter_id]
+
+
+def _no_letter(letter_id: str) -> typer.BadParameter:
+    return typer.BadParameter(f"there is no dead letter {letter_id}")
 
 
 def _policy_value(field: str, text: str) -> object:

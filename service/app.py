@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 import uvloop
@@ -21,7 +22,7 @@ from service.dns.config import DnsConfig, Mode
 from service.dns.config import Endpoint as Nameserver
 from service.dns.resolver import DnsResolver
 from service.faults import guarded
-from service.mailing import make_mail
+from service.mailing import make_ingesters, make_mail
 from service.rpc import RpcConfig, RpcServer, WatchCodec
 from service.sending_memory import SendingMemory
 from service.settings import Settings, SettingsError
@@ -54,8 +55,19 @@ from service.watch import Hub, HubConfig
 
 _log = structlog.get_logger(__name__)
 
-_BATCH_MARGIN = timedelta(days=1)
-"""What a batch of deliveries is remembered for longer than its counts: it can be repeated until then."""
+_COUNT_MARGIN = timedelta(days=1)
+"""What batches of deliveries and events are remembered for longer than their counts: they can come again
+until then, and clocks differ."""
+
+
+class _Worker(Protocol):
+    """What runs beside the server."""
+
+    def start(self) -> None:
+        """Begin to work."""
+
+    def end(self) -> None:
+        """Stop, and wait until it has stopped."""
 
 
 def run(settings: Settings) -> None:
@@ -137,7 +149,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
     server = RpcServer(
         usecases=usecases, hub=hub, keys=opened, clock=clock, ping=opened.ping, config=_rpc_config(settings)
     )
-    workers = (
+    workers: tuple[_Worker, ...] = (
         memory,
         HealthAssessor(
             store=opened,
@@ -148,11 +160,14 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
             log=opened,
             uses=opened,
             deliveries=opened,
+            feedback=opened,
             clock=clock,
             retention=settings.event_retention,
-            batch_memory=settings.health_window + _BATCH_MARGIN,
+            count_memory=settings.health_window + _COUNT_MARGIN,
+            letter_retention=settings.dead_letter_retention,
         ),
         *mail.workers,
+        *make_ingesters(settings, opened),
     )
     stopped = _stop_signal()
 

@@ -1,6 +1,6 @@
 """The part of the composition root that is about the mail provider."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,10 +10,12 @@ from service.clock import SystemClock
 from service.core import lifecycle
 from service.faults import guarded
 from service.identity_keeper import IdentityKeeper
+from service.ingest import EventIngester
 from service.mail.local import SES_REGIONS, LocalMailProvider
 from service.settings import Settings
 from service.state_poller import StatePoller
 from service.store.sql import SqlStore
+from service.usecases.count_events import CountEvents
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +78,17 @@ def _ses(settings: Settings, opened: SqlStore, keeper: "partial[IdentityKeeper]"
         for region in regions
     ]
     return Mail(provider, opened, [*keepers, *pollers], close=provider.close)
+
+
+def make_ingesters(settings: Settings, opened: SqlStore) -> Iterator[EventIngester]:
+    """Yield what reads each queue of events, not yet started."""
+    if not settings.ses_event_queues:
+        return
+    from service.mail.ses.queue import SqsQueue  # noqa: PLC0415 - boto3 is large: only who has queues needs it
+
+    count = CountEvents(opened, SystemClock(), settings.health_window)
+    for url in settings.ses_event_queues:
+        queue = SqsQueue(url, region=settings.region, connections=settings.ses_event_threads)
+        yield EventIngester(
+            queue=queue, store=opened, count=count, clock=SystemClock(), threads=settings.ses_event_threads
+        )

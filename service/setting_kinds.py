@@ -25,6 +25,7 @@ _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
 _RATE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)(%?)", re.ASCII)
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", re.ASCII)
+_QUEUE = re.compile(r"https?://[0-9A-Za-z][0-9A-Za-z.-]{0,252}(:[0-9]{1,5})?(/[0-9A-Za-z_.-]+)+", re.ASCII)
 _DNS_PORT = 53
 _HIGHEST_PORT = 65_535
 
@@ -127,6 +128,19 @@ def _parse_nameserver(text: str) -> Endpoint:
     return Endpoint(str(ipaddress.ip_address(server.host)), server.port)
 
 
+def parse_queues(text: str) -> tuple[str, ...]:
+    """Return the URLs of a comma-separated list of queues, each once.
+
+    Raises:
+        ValueError: one of them is no URL of a queue.
+
+    """
+    urls = [part.strip() for part in text.split(",")]
+    if not all(map(_QUEUE.fullmatch, urls)):
+        raise ValueError(text)
+    return tuple(dict.fromkeys(urls))
+
+
 def _written(parse: Callable[[str], object]) -> BeforeValidator:
     """Return what reads a setting's text, and leaves alone what is no text."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
@@ -169,6 +183,15 @@ Nameservers = Annotated[
     _written(parse_nameservers),
     NoDecode,
     Allowed("addresses of name servers, comma-separated, such as 9.9.9.9,127.0.0.1:5353"),
+]
+Queues = Annotated[
+    tuple[str, ...],
+    _written(parse_queues),
+    NoDecode,
+    Allowed(
+        "URLs of SQS queues, comma-separated, such as "
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/ses-events"
+    ),
 ]
 Region = Annotated[str, AfterValidator(_require_region), Allowed("an AWS region, such as eu-west-1")]
 Regions = Annotated[

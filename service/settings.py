@@ -23,6 +23,7 @@ from service.setting_kinds import (
     HttpUrl,
     Nameservers,
     PerSecond,
+    Queues,
     Rate,
     Region,
     Regions,
@@ -227,6 +228,19 @@ class Settings(BaseSettings):
     )
     complaint_critical: Rate = Field(
         default=0.005, description="The rate of complaints at which health becomes CRITICAL."
+    )
+
+    ses_event_queues: Queues = Field(
+        default=(), description="The queues that SES's event notifications are read from. Default: none."
+    )
+    ses_event_threads: int = Field(
+        default=2, ge=1, le=64, description="Threads that read and count events, for each queue."
+    )
+    dead_letter_retention: Duration = Field(
+        default=30 * _DAY,
+        ge=_MINUTE,
+        le=365 * _DAY,
+        description="How long messages of those queues are kept that could not be read.",
     )
 
     check_first_delay: Duration = Field(

@@ -1,7 +1,8 @@
 """Forgets what is older than it has to be kept."""
 
 import threading
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -15,7 +16,7 @@ _PAUSE = 60.0
 
 
 class Upkeep(threading.Thread):
-    """Trims events and batches and archives expired uses, once a minute. Harmless in several processes."""
+    """Forgets what is old and archives expired uses, once a minute. Harmless in several processes."""
 
     def __init__(
         self,
@@ -23,11 +24,13 @@ class Upkeep(threading.Thread):
         log: ports.EventLog,
         uses: ports.UseStore,
         deliveries: ports.DeliveryStore,
+        feedback: ports.EventStore,
         clock: ports.Clock,
         retention: timedelta,
-        batch_memory: timedelta,
+        count_memory: timedelta,
+        letter_retention: timedelta,
     ) -> None:
-        """Take the stores, and for how long events and the ids of batches are kept.
+        """Take the stores, and how long events, the ids of what was counted, and dead letters are kept.
 
         Nothing runs before `start`.
         """
@@ -35,9 +38,11 @@ class Upkeep(threading.Thread):
         self._event_log = log
         self._uses = uses
         self._deliveries = deliveries
+        self._feedback = feedback
         self._clock = clock
         self._retention = retention
-        self._batch_memory = batch_memory
+        self._count_memory = count_memory
+        self._letter_retention = letter_retention
         self._ended = threading.Event()
 
     def end(self) -> None:
@@ -51,7 +56,9 @@ class Upkeep(threading.Thread):
             try:
                 self._trim()
                 self._archive()
-                self._deliveries.forget_batches(self._clock.now() - self._batch_memory)
+                self._deliveries.forget_batches(self._clock.now() - self._count_memory)
+                self._forget(self._feedback.forget_events, self._count_memory)
+                self._forget(self._feedback.forget_dead_letters, self._letter_retention)
             except ServiceError as error:
                 _log.warning("upkeep_interrupted", reason=error.reason)
 
@@ -63,6 +70,10 @@ class Upkeep(threading.Thread):
             trimmed += count
         if trimmed:
             _log.info("events_trimmed", count=trimmed)
+
+    def _forget(self, forget: Callable[[datetime, int], int], age: timedelta) -> None:
+        while forget(self._clock.now() - age, _BATCH) and not self._ended.is_set():
+            pass
 
     def _archive(self) -> None:
         while self._uses.archive_expired(self._clock.now(), _BATCH) and not self._ended.is_set():

@@ -11,6 +11,7 @@ from service.ports.clock import Clock
 from service.ports.database import DatabaseIdentity
 from service.ports.dns import Done, LookUp, Resolver
 from service.ports.domains import CreateRequest, DomainFilter, DomainPage, DomainStore
+from service.ports.events import DeadLetter, EventQueue, EventStore, LetterHead, QueuedMessage, QueueLag
 from service.ports.health import DeliveryBatch, DeliveryStore, HealthStore
 from service.ports.identities import IdentityStore, IdentityWork, KnownState, StatePoll, WantedIdentity
 from service.ports.keys import KeyStore
@@ -34,6 +35,7 @@ __all__ = [
     "CommitHints",
     "CreateRequest",
     "DatabaseIdentity",
+    "DeadLetter",
     "DeliveryBatch",
     "DeliveryStore",
     "DomainFilter",
@@ -41,6 +43,8 @@ __all__ = [
     "DomainStore",
     "Done",
     "EventLog",
+    "EventQueue",
+    "EventStore",
     "FoundIdentity",
     "HealthStore",
     "IdentityLister",
@@ -49,12 +53,15 @@ __all__ = [
     "IdentityWork",
     "KeyStore",
     "KnownState",
+    "LetterHead",
     "LogBounds",
     "LookUp",
     "MailProvider",
     "PolicyStore",
     "ProviderState",
     "ProviderStates",
+    "QueueLag",
+    "QueuedMessage",
     "Resolver",
     "Snapshot",
     "StatePoll",

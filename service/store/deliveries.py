@@ -2,8 +2,9 @@
 
 import hashlib
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
@@ -18,6 +19,8 @@ from service.store.part import Part
 from service.store.statements import Upsert
 from service.store.tables import deliveries, delivery_batches, to_microseconds
 
+T = TypeVar("T")
+
 _ANSWER = select(delivery_batches.c.document).where(
     delivery_batches.c.tenant == bindparam("tenant"), delivery_batches.c.batch == bindparam("batch")
 )
@@ -31,14 +34,23 @@ _ADD = Upsert(
 )
 
 
-class SqlDeliveries(Part):
-    """`DeliveryStore`."""
+class Counting(Part):
+    """What adds to the counts."""
 
     def __init__(self, database: Database, clock: Clock, hints: Hints) -> None:
         super().__init__(database, clock, hints)
         # Batches mostly have counters in common. Those that wait for each other in the
         # database take twice as long as those that wait here.
         self._counting = threading.Lock()
+
+    def _count(self, work: Callable[[Connection], T]) -> T:
+        """Return what work does in one transaction, in its turn among all that count here."""
+        with self._counting:
+            return self._database.write(work)
+
+
+class SqlDeliveries(Counting):
+    """`DeliveryStore`."""
 
     def known(self, tenant: str, names: Collection[str]) -> Collection[str]:
         """See `DeliveryStore.known`."""
@@ -60,16 +72,20 @@ class SqlDeliveries(Part):
             answer = dump_answer(batch.answer)
             connection.execute(_INSERT_BATCH, {**key, "create_time": now, "document": answer})
             if rows:
-                _ADD.run(connection, rows)
-                assessments.hasten(connection, {(tenant, name) for name, _ in batch.counts}, due)
+                add(connection, rows, due)
             return batch.answer
 
-        with self._counting:
-            return self._database.write(work)
+        return self._count(work)
 
     def forget_batches(self, before: datetime) -> None:
         """See `DeliveryStore.forget_batches`."""
         self._database.write(lambda connection: connection.execute(_FORGET, {"before": before}))
+
+
+def add(connection: Connection, rows: Sequence[tuple[Any, ...]], due: datetime) -> None:
+    """Add rows, as the table holds them and in its order, to the counts; have them assessed at `due`."""
+    _ADD.run(connection, rows)
+    assessments.hasten(connection, {(tenant, name) for tenant, name, *_ in rows}, due)
 
 
 def _digest(batch: DeliveryBatch) -> bytes:

@@ -5,7 +5,7 @@
 2. rows of `checks`, by generation: each stands for its domain;
 3. names that are VERIFIED, by name: entries of the index `domains_one_verified`;
 4. rows of `uses`, and then of `active_uses`, by their keys;
-5. rows of `deliveries`, and then of `assessments`, by their keys;
+5. rows of `counted_events`, of `deliveries`, of `assessments`, and of `dead_letters`, by their keys;
 6. rows of `provider_identities`, by name and region, and then of `provider_polls`;
 7. rows of `tenants`, by id: they give revisions, and so come last.
 

@@ -8,6 +8,7 @@ from service.store.database import Database
 from service.store.deliveries import SqlDeliveries
 from service.store.domains import SqlDomains
 from service.store.engine import connector, make_engine
+from service.store.feedback import SqlFeedback
 from service.store.hints import LocalHints, PostgresHints
 from service.store.identities import SqlIdentities
 from service.store.keys import SqlKeys
@@ -27,6 +28,7 @@ class SqlStore(
     SqlProviderStates,
     SqlUses,
     SqlDeliveries,
+    SqlFeedback,
     SqlAssessments,
     SqlEventLog,
     SqlKeys,

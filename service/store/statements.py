@@ -7,6 +7,7 @@ thousands of times a second comes this way, with parameters as the tables hold t
 import functools
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Dialect,
+    LargeBinary,
     Table,
     Text,
     bindparam,
@@ -96,8 +98,7 @@ class Upsert:
             set_=change(singly.excluded),
             where=only_where and only_where(singly.excluded),
         )
-        arrays = [func.unnest(cast(bindparam(column.name), _array_of(column))) for column in table.columns]
-        at_once = postgresql.insert(table).from_select(names, select(*arrays))
+        at_once = _insert_at_once(table)
         at_once = at_once.on_conflict_do_update(
             index_elements=key,
             set_=change(at_once.excluded),
@@ -114,14 +115,58 @@ class Upsert:
         """
         if connection.dialect.name == "postgresql":
             # One statement for all: its driver takes as long for each as the database does.
-            arrays = dict(zip(self._names, map(_array, zip(*rows, strict=True)), strict=True))
-            connection.exec_driver_sql(self._at_once, arrays)
+            connection.exec_driver_sql(self._at_once, _arrays(self._names, rows))
         else:
             connection.exec_driver_sql(self._singly, list(rows))
 
 
+class InsertNew:
+    """Inserts those of many rows that are not there."""
+
+    _MOST_AT_ONCE = 500
+    """SQLite takes only so many parameters."""
+
+    def __init__(self, table: Table) -> None:
+        """Take the table."""
+        self._names = [column.name for column in table.columns]
+        key = list(table.primary_key.columns)
+        at_once = _insert_at_once(table).on_conflict_do_nothing().returning(*key)
+        self._at_once = written(at_once, "postgresql")
+        columns = ", ".join(self._names)
+        self._insert = f"INSERT INTO {table.name} ({columns}) VALUES "  # noqa: S608 - names of our own
+        self._ending = f" ON CONFLICT DO NOTHING RETURNING {', '.join(column.name for column in key)}"
+        self._row = f"({', '.join('?' for _ in self._names)})"
+
+    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Insert rows, as `Upsert.run` does, and return the keys of those that were not there.
+
+        Of several transactions that insert the same row, one is told of it.
+        """
+        if connection.dialect.name == "postgresql":
+            return [*map(tuple, connection.exec_driver_sql(self._at_once, _arrays(self._names, rows)))]
+        added: list[tuple[Any, ...]] = []
+        for start in range(0, len(rows), self._MOST_AT_ONCE):
+            piece = rows[start : start + self._MOST_AT_ONCE]
+            statement = self._insert + ", ".join([self._row] * len(piece)) + self._ending
+            added += map(tuple, connection.exec_driver_sql(statement, tuple(chain.from_iterable(piece))))
+        return added
+
+
+def _insert_at_once(table: Table) -> postgresql.Insert:
+    """Return an insertion of rows that come as an array of each column."""
+    arrays = [func.unnest(cast(bindparam(column.name), _array_of(column))) for column in table.columns]
+    return postgresql.insert(table).from_select([column.name for column in table.columns], select(*arrays))
+
+
 def _array_of(column: Column[Any]) -> ARRAY[Any]:
+    if isinstance(column.type, LargeBinary):
+        return ARRAY(LargeBinary)
     return ARRAY(BigInteger if isinstance(column.type, BigInteger | Moment) else Text)
+
+
+def _arrays(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, str]:
+    """Return the parameters of an insertion at once."""
+    return dict(zip(names, map(_array, zip(*rows, strict=True)), strict=True))
 
 
 def _array(values: Sequence[object]) -> str:
@@ -129,4 +174,8 @@ def _array(values: Sequence[object]) -> str:
 
     The driver's own way takes eight times as long.
     """
-    return f"{{{json.dumps(values, ensure_ascii=False)[1:-1]}}}"
+    return f"{{{json.dumps(values, ensure_ascii=False, default=_octets)[1:-1]}}}"
+
+
+def _octets(value: bytes) -> str:
+    return f"\\x{value.hex()}"

@@ -282,6 +282,35 @@ delivery_batches = Table(
 )
 """Answers to batches of reports that were counted; `batch` is a digest of the caller's id."""
 
+counted_events = Table(
+    "counted_events",
+    metadata,
+    Column("hour", Moment, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""The ids of events that are in `deliveries`, by the hour that they count in."""
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("time", Moment, nullable=False, index=True),
+    Column("problem", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""Messages about events that could not be read. A body may have characters that no text column takes."""
+
+queue_lags = Table(
+    "queue_lags",
+    metadata,
+    Column("queue", Identifier, primary_key=True),
+    Column("time", Moment, nullable=False),
+    Column("lag", BigInteger, nullable=False),
+)
+"""How long, in microseconds, the oldest message of each queue had waited when it was read last."""
+
 assessments = Table(
     "assessments",
     metadata,

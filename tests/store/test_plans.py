@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Connection, Executable, event, text
 
 from service.ports import DomainFilter
-from service.store import assessments, checks, contests, domains, identities, log, rows, uses
+from service.store import assessments, checks, contests, domains, feedback, identities, log, rows, uses
 from service.store.engine import is_postgresql, make_engine
+from service.store.statements import listed, run
 from tests.support.samples import NOON
 
 CLAIM = {"now": NOON, "until": NOON + timedelta(minutes=1), "taken_by": "lease", "limit": 10}
@@ -50,6 +51,8 @@ def explaining(url: str) -> Iterator[Connection]:
         (uses._EXPIRED, {"of_generation": "one", "now": NOON}, "uses_expiring_of_domain"),
         (uses._TAKE_EXPIRED, {"now": NOON, "limit": 10}, "uses_expiring"),
         (assessments._TAKE_DUE, {"now": NOON, "limit": 10}, "assessments_due_index"),
+        (feedback._FORGET_EVENTS, {"before": NOON, "limit": 10}, "counted_events"),
+        (feedback._FORGET_LETTERS, {"before": NOON, "limit": 10}, "dead_letters_time_index"),
         (domains._matching("acme", DomainFilter(prefix="exa"), "exb"), {}, "domains"),
     ],
     ids=[
@@ -63,6 +66,8 @@ def explaining(url: str) -> Iterator[Connection]:
         "expired_of_domain",
         "expired",
         "assess",
+        "forget_events",
+        "forget_letters",
         "page",
     ],
 )
@@ -74,4 +79,14 @@ def test_an_index_finds_the_rows(
     plan = "\n".join(str(line[-1]) for line in lines)
     assert index in plan
     for sign_of_more in ("Seq Scan", "Sort", "TEMP B-TREE"):
+        assert sign_of_more not in plan
+
+
+def test_an_index_finds_whose_events_are(explaining: Connection) -> None:
+    """By the names asked for, whoever has them."""
+    database = explaining.dialect.name
+    terms = {"listed": listed(["example.com", "example.org"], database)}
+    lines = run(explaining, feedback._claims(database), terms).cursor.fetchall()
+    plan = "\n".join(str(line[-1]) for line in lines)
+    for sign_of_more in ("Seq Scan", "SCAN names_held", "SCAN domains"):
         assert sign_of_more not in plan

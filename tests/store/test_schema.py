@@ -76,7 +76,7 @@ def test_a_database_that_is_not_migrated_is_refused(empty_url: str) -> None:
         lambda: open_store(empty_url, clock=HandClock()),
         lambda: new_epoch(empty_url),
     ):
-        with pytest.raises(NotMigratedError, match="at migration none, this program needs 0005"):
+        with pytest.raises(NotMigratedError, match="at migration none, this program needs 0006"):
             use()
 
 

@@ -23,6 +23,7 @@ _SENDING = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 _LOOKING_UP = {"socket.getaddrinfo", "socket.gethostbyname"}
 _NAMESERVERS = "KRAITER_DNS_NAMESERVERS"
 _SES_ENDPOINT = "KRAITER_SES_ENDPOINT_URL"
+_QUEUES = "KRAITER_SES_EVENT_QUEUES"
 
 refused: list[str] = []
 """What was refused. Whoever tried may have swallowed the error, or died of it in another thread."""
@@ -60,6 +61,9 @@ def require_loopback(settings: Mapping[str, str]) -> None:
     endpoint = settings.get(_SES_ENDPOINT, "")
     if settings.get("KRAITER_MAIL_PROVIDER") == "ses" and not is_loopback(urlsplit(endpoint).hostname or ""):
         raise OutsideError(f"{_SES_ENDPOINT}={endpoint}: must be on loopback in tests")
+    for url in filter(None, settings.get(_QUEUES, "").split(",")):
+        if not is_loopback(urlsplit(url).hostname or ""):
+            raise OutsideError(f"{_QUEUES}={url}: must be on loopback in tests")
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:

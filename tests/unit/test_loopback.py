@@ -18,7 +18,7 @@ from service.demo.dns_server import DemoZone
 from service.dns import DnsConfig, DnsResolver, Endpoint
 from tests.support import loopback
 from tests.support.loopback import OutsideError
-from tests.support.server import ROOT, ServerProcess
+from tests.support.server import NO_DNS, ROOT, ServerProcess
 
 # Documentation addresses (RFC 5737): even without the guard nobody would be reached.
 OUTSIDE = "192.0.2.1"
@@ -97,6 +97,13 @@ def test_a_resolver_elsewhere_is_not_asked(refused: list[str]) -> None:
 def test_no_server_is_started_that_would_ask_elsewhere(nameservers: str | None, tmp_path: Path) -> None:
     """Where its resolvers are not all on loopback; by default they are the system's."""
     settings = {} if nameservers is None else {"KRAITER_DNS_NAMESERVERS": nameservers}
+    with pytest.raises(OutsideError, match="must be on loopback"):
+        ServerProcess(tmp_path, "sqlite:///unused.db", settings)
+
+
+def test_no_server_is_started_that_would_read_queues_elsewhere(tmp_path: Path) -> None:
+    """Nor those of the stand-in's, where one of another machine is among them."""
+    settings = {**NO_DNS, "KRAITER_SES_EVENT_QUEUES": f"http://127.0.0.1:1/1/q,https://{OUTSIDE}/1/q"}
     with pytest.raises(OutsideError, match="must be on loopback"):
         ServerProcess(tmp_path, "sqlite:///unused.db", settings)
 

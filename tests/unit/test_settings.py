@@ -82,6 +82,13 @@ def test_nothing_needs_to_be_set() -> None:
                 Endpoint("::1", 54),
             ),
         ),
+        (
+            "KRAITER_SES_EVENT_QUEUES",
+            "https://sqs.eu-west-1.amazonaws.com/1/a, http://127.0.0.1:99/1/b.fifo,http://127.0.0.1:99/1/b.fifo",
+            "ses_event_queues",
+            ("https://sqs.eu-west-1.amazonaws.com/1/a", "http://127.0.0.1:99/1/b.fifo"),
+        ),
+        ("KRAITER_DEAD_LETTER_RETENTION", "7d", "dead_letter_retention", timedelta(days=7)),
     ],
 )
 def test_a_setting_is_read_from_its_variable(
@@ -180,6 +187,23 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
                 "KRAITER_DNS_NAMESERVERS=9.9.9.9,ns1.example.com: must be addresses of name servers, "
                 "comma-separated, such as 9.9.9.9,127.0.0.1:5353"
             ),
+        ),
+        *(
+            (
+                "KRAITER_SES_EVENT_QUEUES",
+                text,
+                (
+                    f"KRAITER_SES_EVENT_QUEUES={text}: must be URLs of SQS queues, comma-separated, such as "
+                    "https://sqs.eu-west-1.amazonaws.com/123456789012/ses-events"
+                ),
+            )
+            for text in (
+                "events",
+                "https://sqs.eu-west-1.amazonaws.com",
+                "ftp://a/b",
+                "https://a/b,",
+                "https://a/b?c",
+            )
         ),
         (
             "KRAITER_LISTENN",

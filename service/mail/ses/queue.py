@@ -1,0 +1,105 @@
+"""A queue of Amazon SQS that SES's event notifications arrive on."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from service.core.errors import Reason, ServiceError
+from service.mail.ses.events import parse
+from service.ports import QueuedMessage
+
+_MOST_AT_ONCE = 10
+"""Messages that SQS gives, and deletes, in one call."""
+_LONGEST_WAIT = timedelta(seconds=20)
+_PATIENCE = 5
+"""How long SQS may take to answer, in seconds, beside a wait that it was asked for."""
+_REGION = re.compile(r"sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SqsQueue:
+    """`EventQueue` on SQS. Its credentials are found as boto3 finds them."""
+
+    def __init__(self, url: str, *, region: str, connections: int = 10) -> None:
+        """Take the queue's URL, and the region where the URL does not say it."""
+        self.name = url
+        parts = urlsplit(url)
+        told = _REGION.fullmatch(parts.hostname or "")
+        # A session of its own: the default one may not be used by several threads at once.
+        self._sqs = boto3.session.Session().client(
+            "sqs",
+            region_name=told[1] if told else region,
+            endpoint_url=f"{parts.scheme}://{parts.netloc}",
+            config=Config(
+                connect_timeout=_PATIENCE,
+                read_timeout=_LONGEST_WAIT.total_seconds() + _PATIENCE,
+                max_pool_connections=connections,
+                # Whoever reads a queue comes again by itself.
+                retries={"mode": "standard", "total_max_attempts": 1},
+            ),
+        )
+
+    def receive(self, most: int, wait: timedelta) -> Sequence[QueuedMessage]:
+        """See `EventQueue.receive`."""
+        messages = self._receive(min(most, _MOST_AT_ONCE), wait)
+        received = len(messages)
+        # As long as calls come back full there is more.
+        while received == _MOST_AT_ONCE and len(messages) < most:
+            try:
+                more = self._receive(min(most - len(messages), _MOST_AT_ONCE), timedelta(0))
+            except ServiceError:
+                break  # what was received is to be counted now
+            messages += more
+            received = len(more)
+        return messages
+
+    def delete(self, receipts: Sequence[str]) -> int:
+        """See `EventQueue.delete`."""
+        failed = 0
+        for start in range(0, len(receipts), _MOST_AT_ONCE):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": receipt}
+                for number, receipt in enumerate(receipts[start : start + _MOST_AT_ONCE])
+            ]
+            with _translated():
+                answer = self._sqs.delete_message_batch(QueueUrl=self.name, Entries=entries)
+            failed += len(answer.get("Failed", ()))
+        return failed
+
+    def close(self) -> None:
+        """See `EventQueue.close`."""
+        self._sqs.close()
+
+    def _receive(self, most: int, wait: timedelta) -> list[QueuedMessage]:
+        with _translated():
+            answer = self._sqs.receive_message(
+                QueueUrl=self.name,
+                MaxNumberOfMessages=most,
+                WaitTimeSeconds=int(min(wait, _LONGEST_WAIT).total_seconds()),
+                MessageSystemAttributeNames=["SentTimestamp"],
+            )
+        return [_message(each) for each in answer.get("Messages", ())]
+
+
+def _message(received: dict[str, Any]) -> QueuedMessage:
+    sent = _EPOCH + timedelta(milliseconds=int(received["Attributes"]["SentTimestamp"]))
+    return QueuedMessage(received["ReceiptHandle"], received["Body"], parse(received["Body"]), sent)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise ServiceError(
+            Reason.PROVIDER_UNAVAILABLE,
+            "the queue cannot be read now",
+            retry_after=timedelta(seconds=1),
+        ) from error
