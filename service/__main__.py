@@ -13,6 +13,7 @@ from rich.table import Table
 
 from service import app, logs, settings
 from service.clock import SystemClock
+from service.core.diagnosis import Level, failure
 from service.core.errors import ServiceError
 from service.core.feedback import Tally, Unreadable
 from service.core.health import Thresholds
@@ -72,6 +73,31 @@ def migrate(
 def show_settings() -> None:
     """Print every setting, as the table of the README."""
     typer.echo(settings.table())
+
+
+@cli.command("doctor")
+def run_doctor(
+    *,
+    dns_name: Annotated[
+        str, typer.Option(metavar="DOMAIN", help="A domain by which DNS is tried.")
+    ] = "example.com",
+) -> None:
+    """Look whether all that the service needs is there: a line for each thing, 1 where something fails."""
+    try:
+        chosen = _settings()
+    except SettingsError as error:
+        diagnoses = iter([failure("settings", line, "mend it") for line in error.lines])
+    else:
+        from service import doctor  # noqa: PLC0415 - it looks at everything: no other command needs all of it
+
+        diagnoses = doctor.examine(chosen, dns_name)
+    is_well = True
+    for each in diagnoses:
+        is_well &= each.level is not Level.FAILURE
+        advice = f" -> {each.advice}" if each.advice else ""
+        typer.echo(f"{each.level:<8} {each.subject}: {each.text}{advice}")
+    if not is_well:
+        raise typer.Exit(1)
 
 
 @cli.command("demo")

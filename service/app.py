@@ -118,7 +118,7 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
     policy = verification_policy(settings)
     tokens = TokenSealer(epoch=opened.identity.epoch, secret=opened.identity.secret)
     mail = make_mail(settings, opened, policy)
-    resolver = _resolver(settings)
+    resolver = make_resolver(dns_config(settings))
     verifier = Verifier(
         store=opened,
         queue=opened,
@@ -277,8 +277,9 @@ def health_policy(settings: Settings) -> HealthPolicy:
     )
 
 
-def _resolver(settings: Settings) -> DnsResolver:
-    config = DnsConfig(
+def dns_config(settings: Settings) -> DnsConfig:
+    """Return how the settings have DNS asked."""
+    return DnsConfig(
         mode=Mode(settings.dns_mode),
         nameservers=tuple(Nameserver(each.host, each.port) for each in settings.dns_nameservers),
         allow_private=settings.dns_allow_private,
@@ -286,6 +287,15 @@ def _resolver(settings: Settings) -> DnsResolver:
         try_timeout=settings.dns_timeout.total_seconds(),
         budget=settings.dns_budget.total_seconds(),
     )
+
+
+def make_resolver(config: DnsConfig) -> DnsResolver:
+    """Return a resolver.
+
+    Raises:
+        SettingsError: it knows nobody whom to ask.
+
+    """
     try:
         return DnsResolver(config)
     except ValueError as error:

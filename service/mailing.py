@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service import ports
 from service.clock import SystemClock
@@ -16,6 +16,9 @@ from service.settings import Settings
 from service.state_poller import StatePoller
 from service.store.sql import SqlStore
 from service.usecases.count_events import CountEvents
+
+if TYPE_CHECKING:
+    from service.mail.ses.provider import SesMailProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +51,8 @@ def make_mail(settings: Settings, opened: SqlStore, policy: lifecycle.Policy) ->
 
 
 def _ses(settings: Settings, opened: SqlStore, keeper: "partial[IdentityKeeper]") -> Mail:
-    # Boto3 takes a tenth of a second, and memory: only where it is needed.
-    from service.mail.ses.client import connect  # noqa: PLC0415
-    from service.mail.ses.provider import SesMailProvider  # noqa: PLC0415
-
-    def connected(region: str) -> Any:
-        client = connect(region, endpoint_url=settings.ses_endpoint_url, timeout=settings.ses_timeout)
-        return guarded(client, "ses", settings.fault_point)
-
-    provider = SesMailProvider(
-        frozenset(settings.regions or (settings.region,)),
-        connected,
-        secret=opened.identity.secret,
-        rate=float(settings.ses_rate),
-        timeout=settings.ses_timeout,
-    )
-    # What was created where domains may be created no more is still seen to.
-    regions = sorted({*provider.regions, *opened.regions()})
+    provider = ses_provider(settings, opened)
+    regions = ses_regions(settings, opened)
     keepers = [keeper(provider=provider, region=region) for region in regions]
     pollers = [
         StatePoller(
@@ -78,6 +66,35 @@ def _ses(settings: Settings, opened: SqlStore, keeper: "partial[IdentityKeeper]"
         for region in regions
     ]
     return Mail(provider, opened, [*keepers, *pollers], close=provider.close)
+
+
+# Boto3 takes a tenth of a second, and memory: it is imported only where it is needed.
+
+
+def ses_provider(settings: Settings, opened: SqlStore) -> "SesMailProvider":
+    """Return Amazon SES as mail provider."""
+    from service.mail.ses.provider import SesMailProvider  # noqa: PLC0415
+
+    return SesMailProvider(
+        frozenset(settings.regions or (settings.region,)),
+        partial(ses_client, settings),
+        secret=opened.identity.secret,
+        rate=float(settings.ses_rate),
+        timeout=settings.ses_timeout,
+    )
+
+
+def ses_client(settings: Settings, region: str) -> Any:
+    """Return boto3's client of a region."""
+    from service.mail.ses.client import connect  # noqa: PLC0415
+
+    client = connect(region, endpoint_url=settings.ses_endpoint_url, timeout=settings.ses_timeout)
+    return guarded(client, "ses", settings.fault_point)
+
+
+def ses_regions(settings: Settings, opened: SqlStore) -> list[str]:
+    """Return the regions that are seen to: what was created where domains may be created no more, too."""
+    return sorted({*(settings.regions or (settings.region,)), *opened.regions()})
 
 
 def make_ingesters(settings: Settings, opened: SqlStore) -> Iterator[EventIngester]:

@@ -119,5 +119,8 @@ class IdentityStore(Protocol):
         that as it is.
         """
 
+    def identity_names(self, region: str) -> Mapping[str, bool]:
+        """Return the names of a region that have, or may have, an identity, and whether a domain needs it."""
+
     def regions(self) -> Collection[str]:
         """Return the regions in which there are, or may be, identities."""

@@ -38,6 +38,9 @@ _END_POLL = _UPDATE_POLL.where(provider_polls.c.lease == bindparam("of_lease")).
 _KNOWN = select(provider_identities.c.name, provider_identities.c.state, provider_identities.c.version).where(
     provider_identities.c.region == bindparam("of_region")
 )
+_NAMES = select(provider_identities.c.name, provider_identities.c.reserved_until).where(
+    provider_identities.c.region == bindparam("of_region")
+)
 _REGIONS = select(provider_identities.c.region).distinct()
 _refs: BindParameter[tuple[str, str]] = bindparam("refs", expanding=True)
 _STATES = (
@@ -99,6 +102,13 @@ class SqlProviderStates(Part):
     def regions(self) -> Collection[str]:
         """See `IdentityStore.regions`."""
         return self._database.query(lambda connection: connection.execute(_REGIONS).scalars().all())
+
+    def identity_names(self, region: str) -> Mapping[str, bool]:
+        """See `IdentityStore.identity_names`."""
+        found = self._database.query(
+            lambda connection: connection.execute(_NAMES, {"of_region": region}).all()
+        )
+        return {row.name: row.reserved_until is None for row in found}
 
     def take_poll(self, region: str, now: datetime, lease: timedelta) -> StatePoll | None:
         """See `IdentityStore.take_poll`."""

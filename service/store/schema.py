@@ -62,12 +62,31 @@ def check(database: Database) -> None:
         ServiceError: DATABASE_UNAVAILABLE.
 
     """
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    current = database.query(lambda connection: MigrationContext.configure(connection).get_current_revision())
+    current, head = _level(database)
     if current != head:
         raise NotMigratedError(
             f"the database is at migration {current or 'none'}, this program needs {head}: run `migrate`"
         )
+
+
+def level(url: str) -> tuple[str | None, str]:
+    """Return the migration that a database is at, if any, and the one that this program needs.
+
+    Raises:
+        ServiceError: DATABASE_UNAVAILABLE.
+
+    """
+    database = Database(make_engine(url))
+    try:
+        return _level(database)
+    finally:
+        database.close()
+
+
+def _level(database: Database) -> tuple[str | None, str]:
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    current = database.query(lambda connection: MigrationContext.configure(connection).get_current_revision())
+    return current, head or ""
 
 
 def new_epoch(url: str) -> None:

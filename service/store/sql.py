@@ -15,10 +15,10 @@ from service.store.keys import SqlKeys
 from service.store.log import SqlEventLog
 from service.store.policies import SqlPolicies
 from service.store.provider_states import SqlProviderStates
-from service.store.schema import NotMigratedError, migrate, new_epoch
+from service.store.schema import NotMigratedError, level, migrate, new_epoch
 from service.store.uses import SqlUses
 
-__all__ = ["NotMigratedError", "SqlStore", "migrate", "new_epoch", "open_store"]
+__all__ = ["NotMigratedError", "SqlStore", "level", "migrate", "new_epoch", "open_store"]
 
 
 class SqlStore(

@@ -113,7 +113,7 @@ class SesMailProvider:
             found = FoundIdentity(
                 identity=_identity(ref, tokens, dkim),
                 state=_STATES[answer["VerificationStatus"]],
-                is_ours=tags.get(_TAG) == self._installation,
+                is_ours=self.is_ours(tags),
                 mail_from=mail_from.get("MailFromDomain") or ref.name,
                 mail_from_failed=mail_from.get("MailFromDomainStatus") == "FAILED",
             )
@@ -127,6 +127,10 @@ class SesMailProvider:
             if refused.code == "NotFoundException":
                 return None
             raise _odd(ref, refused) from refused
+
+    def is_ours(self, tags: Mapping[str, str]) -> bool:
+        """Return whether this installation made an identity with these tags."""
+        return tags.get(_TAG) == self._installation
 
     def restart_identity(self, ref: IdentityRef) -> Identity:
         """See `MailProvider.restart_identity`."""

@@ -24,27 +24,32 @@ _REGION = re.compile(r"sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def connect_queue(url: str, *, region: str, connections: int = 1) -> Any:
+    """Return boto3's client for a queue, in the region that its URL says, else in `region`."""
+    parts = urlsplit(url)
+    told = _REGION.fullmatch(parts.hostname or "")
+    # A session of its own: the default one may not be used by several threads at once.
+    return boto3.session.Session().client(
+        "sqs",
+        region_name=told[1] if told else region,
+        endpoint_url=f"{parts.scheme}://{parts.netloc}",
+        config=Config(
+            connect_timeout=_PATIENCE,
+            read_timeout=_LONGEST_WAIT.total_seconds() + _PATIENCE,
+            max_pool_connections=connections,
+            # Whoever reads a queue comes again by itself.
+            retries={"mode": "standard", "total_max_attempts": 1},
+        ),
+    )
+
+
 class SqsQueue:
     """`EventQueue` on SQS. Its credentials are found as boto3 finds them."""
 
     def __init__(self, url: str, *, region: str, connections: int = 10) -> None:
         """Take the queue's URL, and the region where the URL does not say it."""
         self.name = url
-        parts = urlsplit(url)
-        told = _REGION.fullmatch(parts.hostname or "")
-        # A session of its own: the default one may not be used by several threads at once.
-        self._sqs = boto3.session.Session().client(
-            "sqs",
-            region_name=told[1] if told else region,
-            endpoint_url=f"{parts.scheme}://{parts.netloc}",
-            config=Config(
-                connect_timeout=_PATIENCE,
-                read_timeout=_LONGEST_WAIT.total_seconds() + _PATIENCE,
-                max_pool_connections=connections,
-                # Whoever reads a queue comes again by itself.
-                retries={"mode": "standard", "total_max_attempts": 1},
-            ),
-        )
+        self._sqs = connect_queue(url, region=region, connections=connections)
 
     def receive(self, most: int, wait: timedelta) -> Sequence[QueuedMessage]:
         """See `EventQueue.receive`."""

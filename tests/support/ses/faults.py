@@ -167,17 +167,22 @@ class Faults:
 
     def _refuse(self, region: str, operation: str) -> None:
         """Raise the error that a request meets, whatever it asks for."""
+        self._require(operation)
         with self._faults_lock:
-            denied = operation in self._denied
             bucket = self._buckets.get(region)
-            within = denied or bucket is None or bucket.take()
-        if denied:
-            raise SesError("AccessDeniedException", f"User is not authorized to perform: ses:{operation}")
+            within = bucket is None or bucket.take()
         if not within:
             raise SesError("TooManyRequestsException", "Too many requests.")
         met = self._meet(region, operation, lambda kind: isinstance(kind, SesError))
         if isinstance(met, SesError):
             raise SesError(met.code, str(met))
+
+    def _require(self, operation: str) -> None:
+        """Raise the error of whoever may not do something."""
+        with self._faults_lock:
+            denied = operation in self._denied
+        if denied:
+            raise SesError("AccessDeniedException", f"User is not authorized to perform: ses:{operation}")
 
     def _broken(self, region: str, operation: str) -> Broken | None:
         met = self._meet(region, operation, lambda kind: isinstance(kind, Broken))

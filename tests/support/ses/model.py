@@ -20,6 +20,7 @@ _COMMON_STATUSES = {
     "InternalServerError": 500,
     "MissingAuthenticationTokenException": 403,
     "ServiceUnavailable": 503,
+    "UnrecognizedClientException": 403,
 }
 """The errors that the model does not tell of, since every service of AWS has them."""
 

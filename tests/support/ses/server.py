@@ -97,6 +97,8 @@ class SesServer(Account, Faults):
             return _Answer(0, b"", Broken.LOST)
         self._wait(region, asked.name, after_effect=False)
         self._refuse(region, asked.name)
+        if request.get("Tags") and asked.name != "TagResource":
+            self._require("TagResource")
         if misfit is not None:
             raise SesError("BadRequestException", str(misfit))
         with self._lock:

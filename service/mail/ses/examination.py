@@ -1,0 +1,176 @@
+"""Looks whether Amazon SES can be used: each permission, quotas, identities. Changes nothing."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from service.core.diagnosis import Diagnosis, failure, ok, warning
+from service.mail.ses.probing import Asked, Stopped, ask, permission
+
+_NOBODY = "kraiter-doctor.invalid"
+"""A name that no identity can have (RFC 6761, section 6.4)."""
+_NO_NAME = "kraiter doctor"
+"""No name at all: SES refuses to make an identity of it, after it has looked whether we may make any."""
+_MOST_LISTED = 5
+_MOST_LOOKED_AT = 10
+"""How many identities of others are read to see whose they are: each takes a request."""
+_QUOTA = 10_000
+"""The most identities of a region (Amazon SES Developer Guide, "Service quotas")."""
+_NEARLY = 0.8
+
+
+class Examination:
+    """Of one region."""
+
+    def __init__(
+        self,
+        region: str,
+        client: Any,
+        *,
+        is_ours: Callable[[Mapping[str, str]], bool],
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take the region's client, and what tells by its tags whether an identity is ours."""
+        self._region = region
+        self._client = client
+        self._is_ours = is_ours
+        self._pause = pause
+
+    def run(self, known: Mapping[str, bool] | None) -> Iterator[Diagnosis]:
+        """Yield how the region stands, given the names of our identities, and whether each has to be there.
+
+        None where they are not known: identities are not looked at then.
+        """
+        try:
+            yield from self._permissions()
+            yield from self._account()
+            if known is not None:
+                yield from self._identities(known)
+        except Stopped as stopped:
+            yield stopped.diagnosis
+
+    def _permissions(self) -> Iterator[Diagnosis]:
+        """Ask for each thing in a way that has no effect: whoever may not is refused for that."""
+        tags = [{"Key": "kraiter", "Value": "doctor"}]
+        probes: Sequence[tuple[str, str, Mapping[str, Any]]] = (
+            ("GetAccount", "get_account", {}),
+            ("ListEmailIdentities", "list_email_identities", {"PageSize": 1}),
+            ("GetEmailIdentity", "get_email_identity", {"EmailIdentity": _NOBODY}),
+            ("CreateEmailIdentity", "create_email_identity", {"EmailIdentity": _NO_NAME}),
+            # The same once more: what it needs besides is the right to tag.
+            ("TagResource", "create_email_identity", {"EmailIdentity": _NO_NAME, "Tags": tags}),
+            ("DeleteEmailIdentity", "delete_email_identity", {"EmailIdentity": _NOBODY}),
+            (
+                "PutEmailIdentityMailFromAttributes",
+                "put_email_identity_mail_from_attributes",
+                {"EmailIdentity": _NOBODY},
+            ),
+            (
+                "PutEmailIdentityDkimSigningAttributes",
+                "put_email_identity_dkim_signing_attributes",
+                {"EmailIdentity": _NOBODY, "SigningAttributesOrigin": "AWS_SES"},
+            ),
+        )
+        lacking = set()
+        for action, operation, parameters in probes:
+            if action == "TagResource" and "CreateEmailIdentity" in lacking:
+                continue  # it would be refused whether or not
+            asked = self._ask(operation, **parameters)
+            if not asked.is_allowed:
+                lacking.add(action)
+            yield permission(f"ses:{action}", asked, f"in {self._region}")
+
+    def _account(self) -> Iterator[Diagnosis]:
+        asked = self._ask("get_account")
+        if asked.refusal:
+            return
+        account, subject = asked.answer, f"SES in {self._region}"
+        if not account.get("SendingEnabled", True):
+            yield failure(subject, "sending is paused for the account", "see the SES console for the reason")
+        enforcement = account.get("EnforcementStatus", "HEALTHY")
+        if enforcement != "HEALTHY":
+            yield warning(subject, f"the account is {enforcement}", "see the SES console for the reason")
+        if not account.get("ProductionAccessEnabled", True):
+            yield warning(subject, "the account is in the sandbox", "request production access")
+        quota = account.get("SendQuota", {})
+        most, sent = quota.get("Max24HourSend", 0.0), quota.get("SentLast24Hours", 0.0)
+        text = (
+            f"{sent:,.0f} of {most:,.0f} messages of 24 hours sent, at most {quota.get('MaxSendRate', 0):g}/s"
+        )
+        if 0 < most * _NEARLY <= sent:
+            yield warning(subject, text, "request a higher sending quota")
+        else:
+            yield ok(subject, text)
+
+    def _identities(self, known: Mapping[str, bool]) -> Iterator[Diagnosis]:
+        listed = self._listed()
+        if listed is None:
+            return
+        subject = f"identities in {self._region}"
+        text = f"{len(listed):,} of {_QUOTA:,}"
+        if len(listed) >= _QUOTA * _NEARLY:
+            yield warning(subject, text, "request a higher quota, or put new domains into another region")
+        else:
+            yield ok(subject, text)
+        if missing := sorted(name for name, is_needed in known.items() if is_needed and name not in listed):
+            yield warning(
+                subject,
+                f"{_few(missing)} should be there and are not",
+                "a server that runs makes them again within minutes",
+            )
+        yield from self._strangers(sorted(listed - known.keys()))
+
+    def _strangers(self, names: Sequence[str]) -> Iterator[Diagnosis]:
+        """Tell of identities that no domain of ours needs."""
+        subject = f"identities in {self._region}"
+        ours = []
+        for name in names[:_MOST_LOOKED_AT]:
+            found = self._ask("get_email_identity", EmailIdentity=name).answer
+            if self._is_ours({tag["Key"]: tag["Value"] for tag in found.get("Tags", ())}):
+                ours.append(name)
+        looked = (
+            f" (of {len(names)}, {_MOST_LOOKED_AT} were looked at)" if len(names) > _MOST_LOOKED_AT else ""
+        )
+        if ours:
+            yield warning(
+                subject,
+                f"{_few(ours)} were made by this installation, and no domain needs them{looked}",
+                "after a restore create the domains again, which adopts them, or delete them by hand",
+            )
+        if len(names) > len(ours):
+            yield ok(subject, f"{len(names) - len(ours)} are others', and left alone{looked}")
+
+    def _listed(self) -> set[str] | None:
+        names: set[str] = set()
+        page: dict[str, Any] = {}
+        while True:
+            asked = self._ask("list_email_identities", PageSize=1000, **page)
+            if asked.refusal:
+                return None
+            names |= {
+                each["IdentityName"]
+                for each in asked.answer["EmailIdentities"]
+                if each["IdentityType"] != "EMAIL_ADDRESS"
+            }
+            if not asked.answer.get("NextToken"):
+                return names
+            page = {"NextToken": asked.answer["NextToken"]}
+
+    def _ask(self, operation: str, **parameters: Any) -> Asked:
+        """Make a request, again and again while there are too many.
+
+        Raises:
+            Stopped: nobody answers, or does not know us.
+
+        """
+        return ask(
+            partial(getattr(self._client, operation), **parameters),
+            f"SES in {self._region}",
+            pause=self._pause,
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_LISTED])
+    return f"{shown} and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else shown

@@ -1,0 +1,134 @@
+"""`python -m service doctor`: a line for each thing that the service needs, and an exit code."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Serve, sqlite_url
+from tests.e2e.ses_settings import HERE, THERE, settings
+from tests.support.authority import LoopbackDns
+from tests.support.moto import MotoServer, moto
+from tests.support.postgres import PostgresServer
+from tests.support.server import NO_DNS, ServerProcess
+from tests.support.ses import SesServer
+from tests.support.waiting import until
+
+__all__ = ["moto"]
+
+LINE = re.compile(r"(ok|warning|failure) +([^:]+(?::[A-Z]\w+)?): (.+?)(?: -> (.+))?")
+
+
+@pytest.fixture
+def ses() -> Iterator[SesServer]:
+    """The double of SES, empty."""
+    with SesServer() as running:
+        yield running
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[tuple[str, str, str, str]]:
+    """Return level, subject, text and advice of each line."""
+    found = [LINE.fullmatch(line) for line in done.stdout.splitlines()]
+    assert all(found), done.stdout + done.stderr
+    return [(each[1], each[2], each[3], each[4] or "") for each in found if each]
+
+
+def seen(done: subprocess.CompletedProcess[str], level: str) -> dict[str, str]:
+    """Return what is of a level, by subject."""
+    return {subject: text for found, subject, text, _ in lines(done) if found == level}
+
+
+def test_all_is_well(serve: Serve, ses: SesServer, moto: MotoServer, dns: LoopbackDns) -> None:
+    """Of a server that runs: every line is ok, and so is the exit code."""
+    queue = moto.queue()
+    server = serve(**settings(ses, KRAITER_SES_EVENT_QUEUES=queue))
+    with server.client() as client:
+        client.domains.create("well.example.com")
+    until(lambda: "GetEmailIdentity" in ses.counts(HERE))
+    until(lambda: server.command("doctor").returncode == 0, within=30)
+    done = server.command("doctor")
+    assert seen(done, "failure") == {}
+    fine = [(subject, text) for level, subject, text, _ in lines(done) if level == "ok"]
+    texts = dict(fine)
+    assert texts["settings"] == "all can be used"
+    assert texts["database"] == "SQLite at migration 0006"
+    assert "answers about example.com" in texts["recursive DNS"]
+    assert texts["authoritative DNS"].startswith("ns1.example.com (127.0.0.")
+    assert texts["credentials"] == "found (env)"
+    for region in (HERE, THERE):
+        assert ("ses:PutEmailIdentityDkimSigningAttributes", f"allowed in {region}") in fine
+    assert texts[f"identities in {HERE}"] == "1 of 10,000"
+    assert ("sqs:DeleteMessage", f"allowed on queue {queue.rpartition('/')[2]}") in fine
+    assert texts["dead letters"] == "none"
+
+
+def test_what_is_not_well(serve: Serve, ses: SesServer, moto: MotoServer) -> None:
+    """Each is named with what to do, and the exit code is 1."""
+    queue = moto.queue()
+    server = serve(**settings(ses, KRAITER_SES_EVENT_QUEUES=queue))
+    moto.put(queue, ["nonsense"])
+    until(lambda: letters(server))
+    ses.deny("DeleteEmailIdentity")
+    ses.set_account(THERE, ProductionAccessEnabled=False)
+    ses.add(HERE, "stranger.com")
+    done = server.command("doctor")
+    assert done.returncode == 1
+    assert seen(done, "failure") == {"ses:DeleteEmailIdentity": f"not allowed in {HERE}"}
+    warnings = seen(done, "warning")
+    assert warnings["dead letters"] == "1 message could not be read"
+    assert warnings[f"SES in {THERE}"] == "the account is in the sandbox"
+    assert ("ok", f"identities in {HERE}", "1 are others', and left alone", "") in lines(done)
+    advice = {subject: advice for _, subject, _, advice in lines(done)}
+    assert advice["ses:DeleteEmailIdentity"] == "allow it: the README has the policy"
+    assert advice["dead letters"] == "see `python -m service dead-letters list`"
+
+
+def letters(server: ServerProcess) -> list[str]:
+    """Return the lines of the dead letters that there are."""
+    return server.command("dead-letters", "list").stdout.splitlines()[1:]
+
+
+def test_what_is_away(tmp_path: Path, empty_postgres: str) -> None:
+    """Nothing of it keeps the rest from being looked at."""
+    wrong = {**NO_DNS, "KRAITER_DNS_TIMEOUT": "100ms", "KRAITER_DNS_BUDGET": "200ms"}
+    server = ServerProcess(tmp_path, empty_postgres, wrong)
+    done = server.command("doctor")
+    assert done.returncode == 1
+    failures = seen(done, "failure")
+    assert failures["database"].startswith("PostgreSQL at migration none, and this program needs")
+    assert failures["recursive DNS"].startswith("no answer about example.com")
+    assert failures["authoritative DNS"].startswith("no answer about example.com")
+    assert seen(done, "ok")["mail provider"].startswith("local")
+    server.change_settings(KRAITER_DATABASE_URL="postgresql://nobody:hunter2@127.0.0.1:1/nothing")
+    done = server.command("doctor")
+    assert "database" in seen(done, "failure")
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def empty_postgres(postgres: PostgresServer) -> Iterator[str]:
+    """Give the URL of a PostgreSQL database without tables."""
+    url = postgres.empty_database()
+    yield url
+    postgres.drop(url)
+
+
+def test_a_database_that_is_not_there_yet(tmp_path: Path, dns_settings: dict[str, str]) -> None:
+    """The doctor does not make it."""
+    server = ServerProcess(tmp_path, sqlite_url(tmp_path), dns_settings)
+    done = server.command("doctor")
+    assert done.returncode == 0
+    assert seen(done, "warning") == {"database": "the file is not there"}
+    assert not (tmp_path / "kraiter.db").exists()
+
+
+def test_settings_that_cannot_be_used(tmp_path: Path) -> None:
+    """A line for each, and nothing else is looked at."""
+    server = ServerProcess(
+        tmp_path, sqlite_url(tmp_path), {**NO_DNS, "KRAITER_REGION": "x", "KRAITER_QQ": "y"}
+    )
+    done = server.command("doctor")
+    assert done.returncode == 1
+    assert [(level, subject) for level, subject, _, _ in lines(done)] == [("failure", "settings")] * 2

@@ -1,0 +1,188 @@
+"""What the doctor says of Amazon SES and its queues, without changing anything there."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from service.core.diagnosis import Diagnosis, Level
+from service.mail.ses.client import connect
+from service.mail.ses.examination import Examination
+from service.mail.ses.probing import examine_credentials
+from service.mail.ses.queue import connect_queue
+from service.mail.ses.queue_examination import examine_queue
+from tests.support.moto import ENVIRONMENT, MotoServer, moto
+from tests.support.ses import SesServer
+
+__all__ = ["moto"]
+
+HERE = "eu-west-1"
+ACTIONS = [
+    "GetAccount",
+    "ListEmailIdentities",
+    "GetEmailIdentity",
+    "CreateEmailIdentity",
+    "TagResource",
+    "DeleteEmailIdentity",
+    "PutEmailIdentityMailFromAttributes",
+    "PutEmailIdentityDkimSigningAttributes",
+]
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in ENVIRONMENT.items():
+        monkeypatch.setenv(name, text)
+
+
+@pytest.fixture
+def ses() -> Iterator[SesServer]:
+    """An account that is well."""
+    with SesServer() as server:
+        yield server
+
+
+def examined(ses: SesServer, known: dict[str, bool] | None = None) -> list[Diagnosis]:
+    """Return what is said of a region."""
+    client = connect(HERE, endpoint_url=ses.url, timeout=timedelta(seconds=5))
+    examination = Examination(
+        HERE, client, is_ours=lambda tags: "ours" in tags.values(), pause=lambda _: None
+    )
+    found = list(examination.run(known))
+    client.close()
+    return found
+
+
+def not_well(found: list[Diagnosis]) -> list[Diagnosis]:
+    """Return what somebody has to do something about."""
+    return [each for each in found if each.level is not Level.OK]
+
+
+def test_an_account_that_is_well(ses: SesServer) -> None:
+    """Each permission is named, and nothing was changed."""
+    found = examined(ses, {})
+    assert not_well(found) == []
+    assert [each.subject for each in found[: len(ACTIONS)]] == [f"ses:{action}" for action in ACTIONS]
+    assert found[-2].text == "0 of 50,000 messages of 24 hours sent, at most 14/s"
+    assert found[-1].text == "0 of 10,000"
+    assert not ses.identities(HERE)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_permission_that_lacks_is_named(ses: SesServer, action: str) -> None:
+    """It alone, with what to do."""
+    ses.add(HERE, "mail.example.com")
+    ses.deny(action)
+    lacking = not_well(examined(ses, {"mail.example.com": True}))
+    assert [(each.subject, each.level) for each in lacking] == [(f"ses:{action}", Level.FAILURE)]
+    assert lacking[0].text == "not allowed in eu-west-1"
+    assert "policy" in lacking[0].advice
+
+
+def test_what_the_account_may_not(ses: SesServer) -> None:
+    """Sandbox, a pause, a review, and a quota that is nearly used."""
+    ses.set_account(
+        HERE,
+        SendingEnabled=False,
+        ProductionAccessEnabled=False,
+        EnforcementStatus="PROBATION",
+        SendQuota={"Max24HourSend": 200.0, "MaxSendRate": 1.0, "SentLast24Hours": 170.0},
+    )
+    assert [(each.level, each.text) for each in not_well(examined(ses))] == [
+        (Level.FAILURE, "sending is paused for the account"),
+        (Level.WARNING, "the account is PROBATION"),
+        (Level.WARNING, "the account is in the sandbox"),
+        (Level.WARNING, "170 of 200 messages of 24 hours sent, at most 1/s"),
+    ]
+
+
+def test_identities_that_do_not_fit_the_domains(ses: SesServer) -> None:
+    """Those that lack, those of ours that nobody needs, and how many are others'."""
+    ses.add(HERE, "known.com")
+    ses.add(HERE, "orphan.com", tags={"kraiter:installation": "ours"})
+    ses.add(HERE, "stranger.com", tags={"kraiter:installation": "theirs"})
+    ses.add(HERE, "someone@example.com")
+    found = examined(ses, {"known.com": True, "lost.com": True, "reserved.com": False})
+    about = [(each.level, each.text) for each in found if each.subject == "identities in eu-west-1"]
+    assert about == [
+        (Level.OK, "3 of 10,000"),
+        (Level.WARNING, "lost.com should be there and are not"),
+        (Level.WARNING, "orphan.com were made by this installation, and no domain needs them"),
+        (Level.OK, "1 are others', and left alone"),
+    ]
+
+
+def test_of_many_strangers_some_are_looked_at(ses: SesServer) -> None:
+    """Each takes a request, and there are few of them in a second."""
+    for number in range(1_500):
+        ses.add(HERE, f"d{number:04}.com")
+    found = examined(ses, {})
+    assert found[-1].text == "1500 are others', and left alone (of 1500, 10 were looked at)"
+    assert ses.counts(HERE)["GetEmailIdentity"] == 11
+
+
+def test_throttling_is_waited_out(ses: SesServer) -> None:
+    """For a while."""
+    ses.throttle(HERE, 4)
+    assert not_well(examined(ses)) == []
+    ses.throttle(HERE, 5)
+    (told,) = examined(ses)
+    assert (told.level, told.text) == (Level.WARNING, "takes no more requests for now")
+
+
+def test_a_region_that_does_not_answer_is_told_once(ses: SesServer) -> None:
+    """All else would be said of nobody."""
+    ses.take_down(HERE)
+    (told,) = examined(ses)
+    assert (told.level, told.subject) == (Level.FAILURE, "SES in eu-west-1")
+    assert told.text.startswith("does not answer")
+
+
+def test_credentials_that_aws_does_not_know_are_told_once(ses: SesServer) -> None:
+    """It is no matter of permissions."""
+    ses.fail(HERE, "UnrecognizedClientException", 9)
+    (told,) = examined(ses)
+    assert told.text == "refuses the credentials (UnrecognizedClientException)"
+
+
+def test_credentials_are_found_or_not(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """Where boto3 looks for them; they are not shown."""
+    found = examine_credentials()
+    assert (found.level, found.text) == (Level.OK, "found (env)")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", f"{tmp_path}/none")
+    monkeypatch.setenv("AWS_CONFIG_FILE", f"{tmp_path}/none")
+    assert examine_credentials().level is Level.FAILURE
+
+
+def test_a_queue_that_can_be_read(moto: MotoServer) -> None:
+    """With what waits in it, of which nothing is taken."""
+    url = moto.queue()
+    moto.put(url, ["one", "two"])
+    found = list(examine_queue(url, connect_queue(url, region=HERE)))
+    assert not_well(found) == []
+    assert [each.subject for each in found[:3]] == [
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+    ]
+    assert found[-1].text == "2 messages wait, 0 are being counted"
+    received = moto.sqs.receive_message(
+        QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"], MaxNumberOfMessages=10
+    )
+    assert {each["Attributes"]["ApproximateReceiveCount"] for each in received["Messages"]} == {"1"}
+
+
+def test_a_queue_that_is_not_there(moto: MotoServer) -> None:
+    """It is told, not raised."""
+    url = moto.queue() + "-lost"
+    told = not_well(list(examine_queue(url, connect_queue(url, region=HERE))))
+    assert [each.level for each in told] == [Level.FAILURE]
+    assert "cannot be read" in told[0].text
+
+
+def test_a_queue_that_nobody_answers_for(moto: MotoServer) -> None:
+    """Neither is this."""
+    url = "http://127.0.0.1:9/123456789012/queue"
+    (told,) = examine_queue(url, connect_queue(url, region=HERE))
+    assert told.text.startswith("does not answer")
