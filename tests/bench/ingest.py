@@ -82,7 +82,8 @@ class _Ingest:
     def ingest(self, bodies: Sequence[str]) -> None:
         """Read and count them."""
         now = datetime.now(UTC)
-        self._count("queue", [QueuedMessage("", body, parse(body), now) for body in bodies])
+        tally = self._count("queue", [QueuedMessage("", body, parse(body), now) for body in bodies])
+        assert tally.counted + tally.duplicates == len(bodies), tally
 
     def report(self, bodies: Sequence[str]) -> None:
         """Count as many events in a batch of reports."""

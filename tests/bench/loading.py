@@ -14,7 +14,7 @@ from service.core.records import Finding, Record, RecordState
 from service.store.document import dump_domain
 from service.store.engine import is_postgresql, make_engine
 from service.store.sql import open_store
-from service.store.tables import checks, domains
+from service.store.tables import checks, domains, names_held
 from tests.support.samples import sample_domain, sample_records
 
 ZONE = "github.io"
@@ -68,6 +68,9 @@ def load(url: str, tenant: str, count: int, *, first_due: datetime, apart: timed
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         for numbers in _batches(count):
             generations = [generation(number) for number in numbers]
+            connection.execute(
+                insert(names_held), [{"tenant": tenant, "name": name(number)} for number in numbers]
+            )
             connection.execute(
                 insert(domains),
                 [
