@@ -1,5 +1,7 @@
 """What the doctor says of Amazon SES and its queues, without changing anything there."""
 
+import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -12,6 +14,7 @@ from service.mail.ses.probing import examine_credentials
 from service.mail.ses.queue import connect_queue
 from service.mail.ses.queue_examination import examine_queue
 from tests.support.moto import ENVIRONMENT, MotoServer, moto
+from tests.support.server import ROOT
 from tests.support.ses import SesServer
 
 __all__ = ["moto"]
@@ -77,6 +80,16 @@ def test_a_permission_that_lacks_is_named(ses: SesServer, action: str) -> None:
     assert [(each.subject, each.level) for each in lacking] == [(f"ses:{action}", Level.FAILURE)]
     assert lacking[0].text == "not allowed in eu-west-1"
     assert "policy" in lacking[0].advice
+
+
+def test_the_readme_has_the_policy_for_just_what_is_looked_at(ses: SesServer, moto: MotoServer) -> None:
+    """Whoever follows it is not told that something lacks, and grants nothing in vain."""
+    text = (ROOT / "README.md").read_text()
+    (policy,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    granted = [action for statement in policy["Statement"] for action in statement["Action"]]
+    url = moto.queue()
+    found = [*examined(ses), *examine_queue(url, connect_queue(url, region=HERE))]
+    assert sorted(granted) == sorted(each.subject for each in found if ":" in each.subject)
 
 
 def test_what_the_account_may_not(ses: SesServer) -> None:
