@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.core import dmarc, names, quoting
-from service.core.domain import Domain
+from service.core.domain import Domain, Status
 from service.core.health import Health
 from service.core.records import Purpose, RecordState
 
@@ -19,6 +19,7 @@ class AdviceCode(StrEnum):
     SHARED_BY_APPLICATIONS = "SHARED_BY_APPLICATIONS"
     HIGH_BOUNCES = "HIGH_BOUNCES"
     HIGH_COMPLAINTS = "HIGH_COMPLAINTS"
+    AWAITING_PROVIDER = "AWAITING_PROVIDER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,19 @@ class Advice:
 def for_domain(domain: Domain) -> tuple[Advice, ...]:
     """Return the advice that a domain as it stands calls for."""
     return tuple(advice for advise in _ADVISERS if (advice := advise(domain)))
+
+
+def _awaiting_provider(domain: Domain) -> Advice | None:
+    # Whoever contends for a name may have to wait for others.
+    if domain.status is Status.VERIFIED or domain.contested:
+        return None
+    if any(each.required and each.finding.state is not RecordState.FOUND for each in domain.records):
+        return None
+    return Advice(
+        AdviceCode.AWAITING_PROVIDER,
+        "Wait: all records are found, and the mail provider has yet to find them too, which mostly takes "
+        "minutes and can take hours",
+    )
 
 
 def _use_a_subdomain(domain: Domain) -> Advice | None:
@@ -104,6 +118,7 @@ def _high_complaints(domain: Domain) -> Advice | None:
 
 _HIGH = {Health.WARNING, Health.CRITICAL}
 _ADVISERS: tuple[Callable[[Domain], Advice | None], ...] = (
+    _awaiting_provider,
     _use_a_subdomain,
     _dmarc_without_reports,
     _shared_by_applications,

@@ -7,7 +7,7 @@ from functools import partial
 
 import kraiter
 import pytest
-from kraiter.domains.v1.domain_pb2 import DnsRecord, Domain, StatusEvent
+from kraiter.domains.v1.domain_pb2 import Advice, DnsRecord, Domain, StatusEvent
 
 from tests.e2e.conftest import Serve
 from tests.e2e.ses_settings import HERE, THERE, settings
@@ -97,7 +97,9 @@ def test_records_alone_are_not_enough(server: ServerProcess, ses: SesServer, dns
             )
 
         until(is_found)
-        assert client.domains.verify(name).status == PENDING
+        domain = client.domains.verify(name)
+        assert domain.status == PENDING
+        assert Advice.AWAITING_PROVIDER in {advice.code for advice in domain.advice}
         ses.set_status(HERE, name, "SUCCESS")
         begun = time.monotonic()
         until(lambda: client.domains.get(name).status == VERIFIED)

@@ -60,6 +60,14 @@ def test_callers_are_told_at_once_that_it_would_be_in_vain(monotonic: HandMonoto
         assert all(isinstance(each.exception(), FullError) for each in patient)
 
 
+def test_a_closed_bucket_has_nothing_to_give(monotonic: HandMonotonic) -> None:
+    """Though there would be a token at once."""
+    bucket = Bucket(1.0, monotonic)
+    bucket.close()
+    with pytest.raises(FullError):
+        bucket.take(60.0)
+
+
 def test_no_more_wait_than_there_are_threads_for(monotonic: HandMonotonic) -> None:
     """Whatever their deadlines are."""
     bucket = Bucket(1.0, monotonic)

@@ -16,7 +16,7 @@ def test_a_machine_without_a_resolver_is_told_which_setting_helps(monkeypatch: p
 
     monkeypatch.setattr(wire, "system_nameservers", none)
     with pytest.raises(SettingsError) as refused:
-        app._resolver(Settings())
+        app.make_resolver(app.dns_config(Settings()))
     assert refused.value.lines == [
         "KRAITER_DNS_NAMESERVERS is not set, and the system has no DNS resolver configured"
     ]

@@ -108,6 +108,16 @@ def test_no_server_is_started_that_would_read_queues_elsewhere(tmp_path: Path) -
         ServerProcess(tmp_path, "sqlite:///unused.db", settings)
 
 
+@pytest.mark.parametrize("endpoint", [None, f"https://{OUTSIDE}"])
+def test_no_server_is_started_that_would_use_ses_elsewhere(endpoint: str | None, tmp_path: Path) -> None:
+    """By default it is Amazon's own."""
+    settings = {**NO_DNS, "KRAITER_MAIL_PROVIDER": "ses"}
+    if endpoint is not None:
+        settings["KRAITER_SES_ENDPOINT_URL"] = endpoint
+    with pytest.raises(OutsideError, match="must be on loopback"):
+        ServerProcess(tmp_path, "sqlite:///unused.db", settings)
+
+
 def test_the_demo_asks_its_own_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its zone is served on loopback, and its server asks whom it is told to, in recursive mode."""
     started: list[dict[str, str]] = []

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from service.core.answers import Outcome
-from service.core.domain import Domain, EventType, Status
+from service.core.domain import Domain, EventType, Status, StatusReason
 from service.core.errors import Reason, ServiceError
 from service.core.records import Problem, RecordState
 from service.ports import ProviderState
@@ -124,12 +124,40 @@ def test_the_provider_has_to_be_ready_too(
     dns.publish(domain.records)
     provider.state = ProviderState.PENDING
     assert sweep(verifier, opened, clock, seconds=5).status is Status.PENDING
+    provider.state = ProviderState.FALTERING
+    assert sweep(verifier, opened, clock, seconds=10).status is Status.PENDING
+    provider.state = ProviderState.UNKNOWN
+    assert sweep(verifier, opened, clock, seconds=10).status is Status.PENDING
     provider.state = ProviderState.READY
     assert sweep(verifier, opened, clock, seconds=10).status is Status.VERIFIED
-    provider.state = ProviderState.UNKNOWN
-    assert sweep(verifier, opened, clock, hours=1).status is Status.VERIFIED
-    provider.state = ProviderState.REVOKED
-    assert sweep(verifier, opened, clock, hours=1).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (ProviderState.UNKNOWN, Status.VERIFIED),
+        (ProviderState.FALTERING, Status.VERIFIED),
+        (ProviderState.REVOKED, Status.FAILED),
+        (ProviderState.PENDING, Status.FAILED),
+    ],
+)
+def test_a_provider_may_take_its_word_back(
+    verifier: Verifier,
+    opened: SqlStore,
+    dns: HandDns,
+    provider: HandProvider,
+    domain: Domain,
+    clock: HandClock,
+    state: ProviderState,
+    status: Status,
+) -> None:
+    """One that was ready and is pending has made the identity anew; one that only doubts lets send still."""
+    dns.publish(domain.records)
+    assert sweep(verifier, opened, clock, seconds=5).status is Status.VERIFIED
+    provider.state = state
+    after = sweep(verifier, opened, clock, hours=1)
+    assert after.status is status
+    assert (after.status_reason is StatusReason.PROVIDER_REVOKED) is (status is Status.FAILED)
 
 
 def test_a_provider_that_has_not_published_its_keys_is_waited_for(

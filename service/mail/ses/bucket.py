@@ -62,11 +62,12 @@ class Bucket:
             ):
                 raise FullError(self._retry_after())
             with self._queued(queue) as ticket:
-                while (pause := self._pause(ticket)) is None or pause > 0:
-                    left = until - self._monotonic()
-                    if left <= 0 or self._closed:
+                while not self._closed and ((pause := self._pause(ticket)) is None or pause > 0):
+                    if (left := until - self._monotonic()) <= 0:
                         raise FullError(self._retry_after())
                     self._changed.wait(left if pause is None else min(pause, left))
+                if self._closed:
+                    raise FullError(self._retry_after())
                 self._next = max(self._next, self._monotonic()) + 1 / self._rate
                 self._handed_out += 1
 

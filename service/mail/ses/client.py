@@ -113,7 +113,6 @@ class RegionClient:
         attempts = 1 if until is None else _ATTEMPTS
         client = self._client()
         while True:
-            attempts -= 1
             try:
                 self._bucket.take(deadline, background=until is None)
                 answer = self._ask(partial(getattr(client, operation), **parameters), read, deadline)
@@ -123,6 +122,7 @@ class RegionClient:
                 self._judge(operation, _code(error), error, patient=until is None)
             except _NoAnswerError as error:
                 _log.warning("ses_silent", region=self._region, operation=operation, error=str(error))
+                attempts -= 1
                 pause = random.uniform(0.05, 0.3)  # noqa: S311 - jitter, no secret
                 if not attempts or time.monotonic() + pause >= deadline:
                     raise self._unavailable() from error

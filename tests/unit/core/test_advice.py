@@ -7,8 +7,9 @@ import pytest
 from service.core import advice, verdict
 from service.core.advice import AdviceCode
 from service.core.answers import Question, RecordType
-from service.core.domain import Domain
+from service.core.domain import Domain, Status
 from service.core.health import Counts
+from service.core.records import Finding
 from tests.support.samples import sample_report
 from tests.unit.core import zones
 
@@ -19,7 +20,7 @@ def checked(domain: Domain, dmarc: str) -> Domain:
     """Return a domain as a check leaves it that found this DMARC record."""
     zone = zones.published(domain.records) | {DMARC: (dmarc,)}
     judged = verdict.judge(domain, zones.answers(verdict.questions(domain), zone))
-    return replace(domain, records=judged.records)
+    return replace(domain, records=judged.records, status=Status.VERIFIED)
 
 
 def test_a_subdomain_with_reports_needs_no_advice() -> None:
@@ -52,6 +53,17 @@ def test_a_record_that_cannot_be_read_whole_calls_for_none(record: str) -> None:
 def test_before_the_first_check_nothing_is_known() -> None:
     """Advice on a record needs the record."""
     assert advice.for_domain(zones.domain("mail.example.com")) == ()
+
+
+def test_when_all_is_found_there_is_nothing_to_do_but_wait() -> None:
+    """The owner sees no fault, and a domain that is not VERIFIED. Whoever contends may wait for others."""
+    found = checked(zones.domain("mail.example.com"), "v=DMARC1; p=none; rua=mailto:a@example.com")
+    waiting = replace(found, status=Status.PENDING)
+    (given,) = advice.for_domain(waiting)
+    assert given.code is AdviceCode.AWAITING_PROVIDER
+    assert advice.for_domain(replace(waiting, contested=True)) == ()
+    lacking = tuple(replace(record, finding=Finding()) for record in found.records[:1])
+    assert advice.for_domain(replace(waiting, records=lacking + found.records[1:])) == ()
 
 
 BOUNCES, COMPLAINTS = AdviceCode.HIGH_BOUNCES, AdviceCode.HIGH_COMPLAINTS

@@ -716,6 +716,10 @@ class Advice(_message.Message):
         """Many messages bounce."""
         HIGH_COMPLAINTS: Advice._Code.ValueType  # 6
         """Many recipients complain."""
+        AWAITING_PROVIDER: Advice._Code.ValueType  # 7
+        """All required records are found, and the mail provider has yet to say so
+        too: there is nothing to do but wait.
+        """
 
     class Code(_Code, metaclass=_CodeEnumTypeWrapper):
         """Which advice it is."""
@@ -734,6 +738,10 @@ class Advice(_message.Message):
     """Many messages bounce."""
     HIGH_COMPLAINTS: Advice.Code.ValueType  # 6
     """Many recipients complain."""
+    AWAITING_PROVIDER: Advice.Code.ValueType  # 7
+    """All required records are found, and the mail provider has yet to say so
+    too: there is nothing to do but wait.
+    """
 
     CODE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
