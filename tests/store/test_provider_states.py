@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from service.core.domain import Change, EventType, Moved
-from service.ports import IdentityRef, KnownState, ProviderState, StatePoll
+from service.ports import CheckedMove, IdentityRef, KnownState, ProviderState, StatePoll
 from service.store.sql import SqlStore
 from tests.support.clock import HandClock
 from tests.support.samples import sample_domain
@@ -105,10 +105,12 @@ def test_a_poll_that_failed_leaves_what_is_known(store: SqlStore, clock: HandClo
 
 def test_news_has_all_domains_of_the_name_looked_at(store: SqlStore, clock: HandClock) -> None:
     """At once, and a check that runs is void. What a new identity begins with is no news."""
-    store.claim_due(clock.now() + timedelta(days=1), 10, timedelta(days=2))
+    (running,) = store.claim_due(clock.now() + timedelta(days=1), 10, timedelta(days=2))
     told(store, clock, ProviderState.PENDING)
     assert store.claim_due(clock.now(), 10, LEASE) == []
     told(store, clock, ProviderState.READY)
+    later = replace(running.domain.checks, next_check_time=clock.now() + timedelta(days=1))
+    assert store.save([CheckedMove(running, lambda domain: Moved(domain.scheduled(later)))]) == [None]
     (claim,) = store.claim_due(clock.now(), 10, LEASE)
     assert claim.domain.name == NAME
     store.release([claim])
