@@ -39,7 +39,7 @@ class RpcConfig:
     """0 takes any free one."""
     threads: int = 8
     """Threads that answer unary calls."""
-    waiting_threads: int = 32
+    waiting_threads: int = 64
     """Threads for VerifyDomain, which mostly waits."""
     max_calls: int = 500
     """Unary calls at once. gRPC's core queues 1,000 and then cancels."""

@@ -262,6 +262,29 @@ def test_a_region_that_hangs_is_given_up_within_the_deadline(make: Make, ses: Se
     over.set()
 
 
+def test_nobody_waits_for_a_region_that_is_down(provider: SesMailProvider, ses: SesServer) -> None:
+    """After three silences callers are told at once, until work in the background finds it up again."""
+    provider.list_states(HERE)
+    ses.take_down(HERE)
+    assert refused(lambda: provider.create_identity(REF, wait=WAIT)).reason is Reason.PROVIDER_UNAVAILABLE
+    ses.reset_calls()
+    assert refused(lambda: provider.create_identity(REF, wait=WAIT)).reason is Reason.PROVIDER_UNAVAILABLE
+    assert ses.calls(HERE) == []
+    ses.mend(HERE)
+    provider.list_states(HERE)
+    assert provider.create_identity(REF, wait=WAIT).dkim_tokens
+
+
+def test_callers_in_a_hurry_do_not_make_a_region_look_down(make: Make, ses: SesServer) -> None:
+    """Others would be kept from it for nothing."""
+    provider = make(timeout=timedelta(seconds=5))
+    over = ses.hang(HERE)
+    for _ in range(4):
+        refused(lambda: provider.create_identity(REF, wait=timedelta(milliseconds=50)))
+    over.set()
+    assert provider.create_identity(REF, wait=WAIT).dkim_tokens
+
+
 def test_a_region_that_is_down_is_none_of_the_others(provider: SesMailProvider, ses: SesServer) -> None:
     """Nobody there can be served, everybody elsewhere is."""
     ses.take_down(HERE)
@@ -269,7 +292,7 @@ def test_a_region_that_is_down_is_none_of_the_others(provider: SesMailProvider, 
     assert refused(lambda: provider.list_states(HERE)).reason is Reason.PROVIDER_UNAVAILABLE
     assert provider.create_identity(IdentityRef(NAME, THERE), wait=WAIT).dkim_tokens
     ses.mend(HERE)
-    assert provider.create_identity(REF, wait=WAIT).dkim_tokens
+    assert provider.list_states(HERE) == {}
 
 
 def test_a_caller_waits_while_ses_throttles(make: Make, ses: SesServer) -> None:

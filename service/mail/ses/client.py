@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from service.core.errors import Reason, ServiceError
+from service.mail.ses.breaker import Breaker
 from service.mail.ses.bucket import Bucket, FullError
 
 _log = structlog.get_logger(__name__)
@@ -56,6 +57,11 @@ class RefusedError(Exception):
 class _NoAnswerError(Exception):
     """SES did not answer, or not understandably. Whether it has done what was asked is not known."""
 
+    def __init__(self, text: str, *, had_time: bool = True) -> None:
+        super().__init__(text)
+        self.had_time = had_time
+        """Whether it was given the time to: not by callers that are in a hurry."""
+
 
 def connect(region: str, *, endpoint_url: str | None, timeout: timedelta) -> Any:
     """Return boto3's client of a region, which asks once, and waits `timeout` for an answer.
@@ -87,6 +93,7 @@ class RegionClient:
         self._connecting = threading.Lock()
         self._connected: Any = None
         self._bucket = Bucket(rate)
+        self._breaker = Breaker()
         self._timeout = timeout.total_seconds()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"ses-{region}")
 
@@ -114,22 +121,44 @@ class RegionClient:
         client = self._client()
         while True:
             try:
-                self._bucket.take(deadline, background=until is None)
+                self._wait_for_turn(deadline, background=until is None)
                 answer = self._ask(partial(getattr(client, operation), **parameters), read, deadline)
             except FullError as full:
                 raise self._limit(full.retry_after) from full
             except ClientError as error:
+                self._breaker.note_answer()
                 self._judge(operation, _code(error), error, patient=until is None)
             except _NoAnswerError as error:
                 _log.warning("ses_silent", region=self._region, operation=operation, error=str(error))
+                if error.had_time:
+                    self._breaker.note_silence()
                 attempts -= 1
                 pause = random.uniform(0.05, 0.3)  # noqa: S311 - jitter, no secret
                 if not attempts or time.monotonic() + pause >= deadline:
                     raise self._unavailable() from error
                 time.sleep(pause)
             else:
+                self._breaker.note_answer()
                 self._bucket.speed_up()
                 return answer
+
+    def _wait_for_turn(self, deadline: float, *, background: bool) -> None:
+        """Wait until a request may be made.
+
+        Work in the background tries also while the region is believed to be
+        down: it is how that is found to be over.
+
+        Raises:
+            FullError: it may not be made in time.
+            ServiceError: PROVIDER_UNAVAILABLE.
+
+        """
+        if self._breaker.is_open and not background:
+            raise self._unavailable()
+        self._bucket.take(deadline, background=background)
+        # Others may have found out meanwhile.
+        if self._breaker.is_open and not background:
+            raise self._unavailable()
 
     def close(self) -> None:
         """Send away who waits for a turn; requests under way end by themselves."""
@@ -150,11 +179,12 @@ class RegionClient:
     ) -> T:
         """Make a request in another thread: boto3 cannot be told that its time is up."""
         asked = self._threads.submit(_answer, request, read)
+        patience = min(deadline - time.monotonic(), 2 * self._timeout)
         try:
-            return asked.result(min(deadline - time.monotonic(), 2 * self._timeout))
+            return asked.result(patience)
         except LateError as late:
             asked.cancel()
-            raise _NoAnswerError("in time") from late
+            raise _NoAnswerError("in time", had_time=patience > self._timeout) from late
 
     def _judge(self, operation: str, code: str, error: ClientError, *, patient: bool) -> None:
         """Return where the request is to be made again; raise what it came to otherwise."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from service.core.errors import Reason, ServiceError, invalid_field
+from service.core.errors import Reason, ServiceError, Violation, invalid_field
 from service.core.records import Identity
 from service.mail.ses.client import RefusedError, RegionClient
 from service.ports import FoundIdentity, IdentityRef, ProviderState
@@ -91,6 +91,7 @@ class SesMailProvider:
                 f"Amazon SES in {ref.region} has an identity of {ref.name} that signs with keys of its own "
                 "(BYODKIM): have it sign with Easy DKIM, or delete it, and try again",
                 metadata={"domain": ref.name, "region": ref.region},
+                violations=[Violation(f"identities/{ref.name}", "signs with keys of its own (BYODKIM)")],
             )
         # One that was verified in another way has no tokens until it is told to sign.
         return found.identity if found.identity.dkim_tokens else self._sign(ref, until)
