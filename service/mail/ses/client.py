@@ -18,26 +18,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from service.core.errors import Reason, ServiceError
 from service.mail.ses.breaker import Breaker
 from service.mail.ses.bucket import Bucket, FullError
+from service.mail.ses.codes import NOT_ALLOWED, NOT_KNOWN, THROTTLED
 
 _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling"})
 _ANSWERS = frozenset({"AlreadyExistsException", "BadRequestException", "NotFoundException"})
 """Refusals that say how things stand: their caller knows what to make of them."""
-_NOT_LET = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-"""Refusals that are the same however often one asks."""
 _ATTEMPTS = 3
 """How often a caller's request is made where SES does not answer it."""
 _PATIENCE = 10.0
@@ -190,7 +178,7 @@ class RegionClient:
         """Return where the request is to be made again; raise what it came to otherwise."""
         if code in _ANSWERS:
             raise RefusedError(code) from error
-        if code in _THROTTLED:
+        if code in THROTTLED:
             self._bucket.slow_down()
             if patient:
                 raise self._limit(timedelta(seconds=1)) from error
@@ -202,7 +190,7 @@ class RegionClient:
                 metadata={"region": self._region},
                 retry_after=timedelta(hours=1),
             ) from error
-        if code in _NOT_LET:
+        if code in NOT_ALLOWED | NOT_KNOWN:
             _log.error("ses_refuses_credentials", region=self._region, operation=operation, code=code)
         else:
             _log.warning("ses_refused", region=self._region, operation=operation, code=code)

@@ -8,22 +8,10 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from service.core.diagnosis import Diagnosis, failure, ok, warning
+from service.mail.ses.codes import NOT_ALLOWED, NOT_KNOWN, THROTTLED
 
 _TRIES = 5
 _PAUSE = 1.0
-_NOT_ALLOWED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError"})
-_UNKNOWN_TO_AWS = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the rest cannot be looked at
@@ -44,7 +32,7 @@ class Asked(NamedTuple):
     @property
     def is_allowed(self) -> bool:
         """Whether it was let through, whatever came of it then."""
-        return self.refusal not in _NOT_ALLOWED
+        return self.refusal not in NOT_ALLOWED
 
 
 def permission(action: str, asked: Asked, where: str) -> Diagnosis:
@@ -83,11 +71,11 @@ def ask(
             return Asked(request())
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in _UNKNOWN_TO_AWS:
+            if code in NOT_KNOWN:
                 raise Stopped(
                     failure(subject, f"refuses the credentials ({code})", "give others, or mend the clock")
                 ) from error
-            if code != "TooManyRequestsException":
+            if code not in THROTTLED:
                 return Asked({}, code)
             pause(_PAUSE)
         except BotoCoreError as error:
