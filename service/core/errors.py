@@ -95,6 +95,13 @@ def domain_exists(name: str) -> ServiceError:
     return ServiceError(Reason.DOMAIN_EXISTS, f"the domain {name} exists", metadata={"domain": name})
 
 
+def quota_reached(quota: int) -> ServiceError:
+    """Return the error of a tenant that has as many domains as it may have."""
+    return ServiceError(
+        Reason.DOMAIN_QUOTA, f"the tenant has {quota} domains already", metadata={"quota": str(quota)}
+    )
+
+
 def domain_not_found(name: str) -> ServiceError:
     """Return the error of a name that the tenant does not have."""
     return ServiceError(

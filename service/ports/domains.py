@@ -80,6 +80,9 @@ class DomainStore(Protocol):
 
         """
 
+    def count(self, tenant: str) -> int:
+        """Return how many domains a tenant has."""
+
     def is_foreign(self, tenant: str, name: str) -> bool:
         """Whether any other tenant has the name, or has ever had it."""
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from service.core import transfer
 from service.core.domain import Change, Domain, EventType, Move, Status
-from service.core.errors import Reason, ServiceError, domain_exists, domain_not_found, invalid_field
+from service.core.errors import domain_exists, domain_not_found, invalid_field, quota_reached
 from service.ports import CreateRequest, DomainFilter, DomainPage, IdentityRef
 from service.store import assessments, changes, identities, rows, uses
 from service.store.document import dump_state, load_state
@@ -101,9 +101,7 @@ class SqlDomains(Part):
         (event,) = changes.tell(connection, now, [changes.Told(None, draft, change)])
         # Now that the tenant's row is locked, nobody adds another meanwhile.
         if quota and connection.execute(_COUNT, owner).scalar_one() >= quota:
-            raise ServiceError(
-                Reason.DOMAIN_QUOTA, f"the tenant has {quota} domains already", metadata={"quota": str(quota)}
-            )
+            raise quota_reached(quota)
         rows.add(connection, event.state)
         if request is not None:
             _remember(connection, request, event.state, now)
@@ -127,6 +125,11 @@ class SqlDomains(Part):
         if found.fingerprint != request.fingerprint:
             raise invalid_field("request_id", "was used before with another request")
         return load_state(found.document)
+
+    def count(self, tenant: str) -> int:
+        """See `DomainStore.count`."""
+        owner = {"tenant": tenant}
+        return self._database.query(lambda connection: int(connection.execute(_COUNT, owner).scalar_one()))
 
     def is_foreign(self, tenant: str, name: str) -> bool:
         """See `DomainStore.is_foreign`."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 from service import ports
 from service.core import lifecycle, names, records, schedule
 from service.core.domain import Domain, Status, StatusReason
-from service.core.errors import Reason, ServiceError, Violation, domain_exists, invalid_fields
+from service.core.errors import Reason, ServiceError, Violation, domain_exists, invalid_fields, quota_reached
 from service.core.keys import Scope
 from service.core.records import DmarcPolicy
 from service.usecases import limits
@@ -69,9 +69,7 @@ class CreateDomain:
         repeat = _create_request(request, name)
         if repeat and (created := self.store.find_created(caller.tenant, repeat)):
             return created
-        # It would be refused in the end, and the provider may have been waited for.
-        if self.store.find(caller.tenant, {name}):
-            raise domain_exists(name)
+        self._check_room(caller.tenant, name)
         for attempt in range(1, _ATTEMPTS + 1):
             # Before the provider is asked: a crash leaves nothing there that nobody knows of.
             reservation = self._reserve(ports.IdentityRef(name, request.region or self.region), deadline)
@@ -101,6 +99,13 @@ class CreateDomain:
         wrong += limits.text_problem("request_id", request.request_id, limits.LONGEST_ID)
         if wrong:
             raise invalid_fields(wrong)
+
+    def _check_room(self, tenant: str, name: str) -> None:
+        """Refuse what would be refused in the end, before the provider is asked: its requests are few."""
+        if self.store.find(tenant, {name}):
+            raise domain_exists(name)
+        if self.quota and self.store.count(tenant) >= self.quota:
+            raise quota_reached(self.quota)
 
     def _reserve(self, ref: ports.IdentityRef, deadline: float) -> str:
         deadline = min(deadline, time.monotonic() + _REMOVAL_PATIENCE)

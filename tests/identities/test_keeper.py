@@ -97,27 +97,27 @@ def test_a_provider_in_trouble_is_asked_again_less_and_less_often(
 
 
 def test_an_identity_without_a_domain_is_removed(
-    create: CreateDomain, provider: HandProvider, keeper: IdentityKeeper, clock: HandClock
+    opened: SqlStore, create: CreateDomain, provider: HandProvider, keeper: IdentityKeeper, clock: HandClock
 ) -> None:
-    """Here the quota refused the domain after its identity was made."""
-    created(create, name="first.example.com")
-    with pytest.raises(ServiceError):
-        created(create)
+    """Here the tenant has gone after its identity was made."""
+    with pytest.raises(RuntimeError):
+        created(create, "nobody")
     see_to_all(keeper)
-    assert REF in provider.identities
+    assert set(provider.identities) == {REF}
     clock.advance(minutes=10)
     assert keeper.see_to_one()
-    assert set(provider.identities) == {ports.IdentityRef("first.example.com", REF.region)}
+    assert not provider.identities
 
 
-def test_a_domain_that_exists_costs_the_provider_nothing(
+def test_what_is_refused_anyway_costs_the_provider_nothing(
     create: CreateDomain, provider: HandProvider
 ) -> None:
-    """It is refused before."""
+    """A domain that there is, and one too many."""
     created(create)
-    with pytest.raises(ServiceError) as raised:
-        created(create)
-    assert raised.value.reason is Reason.DOMAIN_EXISTS
+    for name, reason in ((NAME, Reason.DOMAIN_EXISTS), ("more.example.com", Reason.DOMAIN_QUOTA)):
+        with pytest.raises(ServiceError) as raised:
+            created(create, name=name)
+        assert raised.value.reason is reason
     assert provider.calls == ["create"]
 
 

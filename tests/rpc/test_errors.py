@@ -46,6 +46,7 @@ def test_every_reason_has_a_code_and_error_info(reason: Reason) -> None:
     ("reason", "details"),
     [
         (Reason.DOMAIN_IN_USE, {"PreconditionFailure"}),
+        (Reason.PROVIDER_CONFLICT, {"PreconditionFailure"}),
         (Reason.DOMAIN_NOT_FOUND, {"ResourceInfo"}),
         (Reason.DOMAIN_EXISTS, {"ResourceInfo"}),
         (Reason.RATE_LIMITED, {"RetryInfo"}),
