@@ -9,7 +9,7 @@ import kraiter
 import pytest
 from kraiter.domains.v1.domain_pb2 import Advice, DnsRecord, Domain, StatusEvent
 
-from tests.e2e.conftest import Serve
+from tests.e2e.conftest import HASTE, Serve
 from tests.e2e.ses_settings import HERE, THERE, settings
 from tests.support import publishing
 from tests.support.authority import LoopbackDns
@@ -153,6 +153,36 @@ def test_the_last_domain_takes_the_identity_with_it(server: ServerProcess, ses: 
             client.domains.delete(name)
     until(lambda: "ours.example.com" not in ses.identities(HERE))
     assert "adopted.example.com" in ses.identities(HERE)
+
+
+def test_domains_of_the_local_provider_move_to_ses(serve: Serve, dns: LoopbackDns) -> None:
+    """Their identities are made, their records become SES's, and they may send again once verified."""
+    with SesServer() as ses:
+        server = serve(**HASTE, KRAITER_CHECK_VERIFIED_INTERVAL="500ms")
+        name = "moves.example.com"
+        with server.client() as client:
+            before = client.domains.create(name)
+        publishing.publish(before, dns)
+        has_status(server, name, VERIFIED)
+        assert server.stop() == 0
+        server.change_settings(**settings(ses))
+        server.start()
+        until(server.is_reached)
+        has_status(server, name, FAILED)
+        made = ses.identities(HERE)[name]
+        with server.client() as client:
+            until(lambda: keys_of(client.domains.get(name)) == set(made.tokens))
+            publishing.publish(client.domains.get(name), dns)
+        ses.set_status(HERE, name, "SUCCESS")
+        has_status(server, name, VERIFIED)
+        assert server.stop() == 0
+
+
+def keys_of(domain: Domain) -> set[str]:
+    """Return the DKIM tokens that a domain's owner has to publish."""
+    return {
+        record.value.partition(".")[0] for record in domain.dns_records if record.purpose == DnsRecord.DKIM
+    }
 
 
 def test_a_region_that_is_down_is_nobody_elses_concern(serve: Serve, dns: LoopbackDns) -> None:

@@ -54,7 +54,8 @@ def upgrade() -> None:
         (row.name, row.region): {"reservation": row.token, "due": row.due, "failures": row.failures}
         for row in connection.execute(sa.select(_loose))
     }
-    for row in connection.execute(sa.select(_domains)):
+    # Some at a time: their documents are large, and there may be many.
+    for row in connection.execute(sa.select(_domains), execution_options={"yield_per": _BATCH}):
         region = json.loads(row.document)["region"]
         known.setdefault(
             (row.name, region), {"reservation": secrets.token_hex(16), "due": None, "failures": 0}
