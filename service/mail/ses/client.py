@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 _ANSWERS = frozenset({"AlreadyExistsException", "BadRequestException", "NotFoundException"})
 """Refusals that say how things stand: their caller knows what to make of them."""
+_MARGIN = 1.05
+"""How much slower requests are made than they may: not all take the same time to get there."""
 _ATTEMPTS = 3
 """How often a caller's request is made where SES does not answer it."""
 _PATIENCE = 10.0
@@ -80,7 +82,7 @@ class RegionClient:
         self._connect = partial(connect, region)
         self._connecting = threading.Lock()
         self._connected: Any = None
-        self._bucket = Bucket(rate)
+        self._bucket = Bucket(rate / _MARGIN)
         self._breaker = Breaker()
         self._timeout = timeout.total_seconds()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"ses-{region}")
