@@ -66,6 +66,11 @@ class ServerProcess:
         return process.wait(_STOP_PATIENCE)
 
     @property
+    def database_url(self) -> str:
+        """The database that it runs on."""
+        return self._settings["KRAITER_DATABASE_URL"]
+
+    @property
     def pid(self) -> int:
         """The id of its process."""
         assert self._process is not None
