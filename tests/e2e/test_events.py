@@ -1,6 +1,6 @@
 """SES events through a queue while servers are killed: counters are exact in the end.
 
-KRAITER_TEST_EVENTS says how many events there are (default 2000), KRAITER_TEST_SEED with which
+KRAITER_TEST_EVENTS says how many events there are (default 10000), KRAITER_TEST_SEED with which
 random numbers. The stand-in for SQS takes longer the longer a queue is: it is fed as it is read.
 """
 
@@ -35,7 +35,7 @@ from tests.support.waiting import until
 
 __all__ = ["moto"]
 
-EVENTS = int(os.environ.get("KRAITER_TEST_EVENTS", "2000"))
+EVENTS = int(os.environ.get("KRAITER_TEST_EVENTS", "10000"))
 KILLS = 4
 DOMAINS = ("shop.example.com", "mail.example.com", "news.example.com")
 MOST_WAITING = 60
