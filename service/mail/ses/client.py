@@ -117,7 +117,7 @@ class RegionClient:
                 raise self._limit(full.retry_after) from full
             except ClientError as error:
                 self._breaker.note_answer()
-                self._judge(operation, _code(error), error, patient=until is None)
+                self._judge(operation, _code(error), error, in_background=until is None)
             except _NoAnswerError as error:
                 _log.warning("ses_silent", region=self._region, operation=operation, error=str(error))
                 if error.had_time:
@@ -176,13 +176,13 @@ class RegionClient:
             asked.cancel()
             raise _NoAnswerError("in time", had_time=patience > self._timeout) from late
 
-    def _judge(self, operation: str, code: str, error: ClientError, *, patient: bool) -> None:
+    def _judge(self, operation: str, code: str, error: ClientError, *, in_background: bool) -> None:
         """Return where the request is to be made again; raise what it came to otherwise."""
         if code in _ANSWERS:
             raise RefusedError(code) from error
         if code in THROTTLED:
             self._bucket.slow_down()
-            if patient:
+            if in_background:
                 raise self._limit(timedelta(seconds=1)) from error
             return
         if code == "LimitExceededException":
