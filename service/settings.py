@@ -357,6 +357,7 @@ class Settings(BaseSettings):
 _NOT_ABOVE = (
     ("dns_timeout", "dns_budget"),
     ("dns_budget", "verifier_lease"),
+    ("ses_timeout", "identity_lease"),
     ("check_pending_interval", "check_pending_max_interval"),
     ("bounce_warning", "bounce_critical"),
     ("complaint_warning", "complaint_critical"),

@@ -227,6 +227,11 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
             "KRAITER_DNS_TIMEOUT=1s: must not be above KRAITER_DNS_BUDGET=500ms",
         ),
         (
+            "KRAITER_IDENTITY_LEASE",
+            "4s",
+            "KRAITER_SES_TIMEOUT=5s: must not be above KRAITER_IDENTITY_LEASE=4s",
+        ),
+        (
             "KRAITER_BOUNCE_WARNING",
             "0.11",
             "KRAITER_BOUNCE_WARNING=11%: must not be above KRAITER_BOUNCE_CRITICAL=10%",
