@@ -14,6 +14,7 @@ import boto3
 import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from service.core.errors import Reason, ServiceError
 from service.mail.ses.breaker import Breaker
@@ -218,10 +219,10 @@ def _answer(request: Callable[[], Mapping[str, Any]], read: Callable[[Mapping[st
     try:
         return read(request())
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:  # noqa: PLR2004 - of HTTP
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004 - of HTTP
             raise _NoAnswerError(_code(error)) from error
         raise
-    except (BotoCoreError, LookupError, TypeError, ValueError) as error:
+    except (BotoCoreError, ResponseParserError, LookupError, TypeError, ValueError) as error:
         # An answer without what it has to have comes here, too.
         raise _NoAnswerError(type(error).__name__) from error
 
