@@ -22,7 +22,7 @@ NAME = "mail.example.com"
 REQUEST = "the-same-request"
 
 SEEN_TO = (
-    "after store.take_due",
+    "before ses.get_email_identity",
     "after ses.get_email_identity",
     "before store.finish",
     "after store.finish",
