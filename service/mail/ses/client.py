@@ -127,7 +127,7 @@ class RegionClient:
                 pause = random.uniform(0.05, 0.3)  # noqa: S311 - jitter, no secret
                 if not attempts or time.monotonic() + pause >= deadline:
                     raise self._unavailable() from error
-                time.sleep(pause)
+                time.sleep(pause)  # what made it stumble may be over by then
             else:
                 self._breaker.note_answer()
                 self._bucket.speed_up()
