@@ -104,13 +104,12 @@ def _mail(settings: Settings, opened: SqlStore | None) -> Iterator[Diagnosis]:
     if credentials.level is not Level.OK:
         return
     regions = ses_regions(settings, opened) if opened else sorted(settings.regions or (settings.region,))
+    # Without the database nobody can tell whose an identity is, and none is looked at.
+    is_ours = ses_provider(settings, opened).is_ours if opened else lambda _: False
     for region in regions:
         client = ses_client(settings, region)
-        if opened is None:
-            yield from Examination(region, client, is_ours=lambda _: False).run(None)
-        else:
-            is_ours = ses_provider(settings, opened).is_ours
-            yield from Examination(region, client, is_ours=is_ours).run(opened.identity_names(region))
+        known = opened.identity_names(region) if opened else None
+        yield from Examination(region, client, is_ours=is_ours).run(known)
         client.close()
 
 
