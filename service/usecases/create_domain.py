@@ -113,7 +113,7 @@ class CreateDomain:
             if time.monotonic() > deadline:
                 raise ServiceError(
                     Reason.CONCURRENT_CHANGE,
-                    "another change was made at the same time: try again",
+                    f"the identity of {ref.name} is being removed from the provider: try again",
                     retry_after=timedelta(seconds=1),
                 )
             self.pause(_LOOK_AGAIN)

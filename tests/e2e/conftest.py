@@ -23,6 +23,8 @@ HASTE = {
     "KRAITER_DNS_BUDGET": "1s",
 }
 """Settings for tests that are not about how long a domain waits for its checks."""
+_BRIEF_LEASE = {"KRAITER_SES_TIMEOUT": "500ms", "KRAITER_IDENTITY_LEASE": "1s"}
+"""A name whose removal from the provider was killed can be taken again within CreateDomain's patience."""
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +71,13 @@ def serve(tmp_path_factory: pytest.TempPathFactory, dns_settings: dict[str, str]
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either_server(request: pytest.FixtureRequest, serve: Serve) -> Iterator[ServerProcess]:
-    """Give a server on one database or the other, whose verifier is in haste."""
+    """Give a server on one database or the other, that is in haste."""
     if request.param == "sqlite":
-        yield serve(**HASTE)
+        yield serve(**HASTE, **_BRIEF_LEASE)
         return
     postgres = request.getfixturevalue("postgres")
     url = postgres.fresh_database()
-    server = serve(url, **HASTE)
+    server = serve(url, **HASTE, **_BRIEF_LEASE)
     yield server
     server.stop()
     postgres.drop(url)

@@ -22,6 +22,7 @@ from tests.support.waiting import until
 NAME = "mail.example.com"
 REF = ports.IdentityRef(NAME, "eu-west-1")
 PATIENCE = timedelta(seconds=5)
+LEASE = timedelta(minutes=1)
 AWAY = ServiceError(Reason.PROVIDER_UNAVAILABLE, "try later")
 
 
@@ -127,7 +128,7 @@ def test_a_creation_waits_for_a_removal_and_makes_the_identity_anew(
     """The domain never has an identity that is about to go."""
     created(create)
     delete(caller("acme"), NAME)
-    taken = opened.take_due(clock.now(), timedelta(minutes=1), None)
+    taken = opened.take_due(clock.now(), LEASE, None)
     assert taken is not None
     pauses = []
 
@@ -140,6 +141,22 @@ def test_a_creation_waits_for_a_removal_and_makes_the_identity_anew(
     created(replace(create, pause=finish))
     assert len(pauses) == 3
     assert set(provider.identities) == {REF}
+
+
+def test_a_removal_that_was_killed_holds_its_name_for_its_lease_alone(
+    opened: SqlStore, create: CreateDomain, delete: DeleteDomain, clock: HandClock
+) -> None:
+    """Until then whoever asks for it is told so, and when to come back."""
+    created(create)
+    delete(caller("acme"), NAME)
+    assert opened.take_due(clock.now(), LEASE, None)
+    with pytest.raises(ServiceError, match=f"identity of {NAME} is being removed") as raised:
+        create(caller("acme"), NewDomain(domain=NAME), wait=timedelta(0))
+    assert raised.value.reason is Reason.CONCURRENT_CHANGE
+    assert raised.value.retry_after == timedelta(seconds=1)
+    clock.advance(seconds=LEASE.total_seconds())
+    created(create)
+    assert events(opened) == [EventType.CREATED, EventType.DELETED, EventType.CREATED]
 
 
 def test_the_envelope_sender_is_set_once(
