@@ -100,7 +100,7 @@ class HealthReport:
 
     @property
     def bounce_rate(self) -> float:
-        """Hard bounces of a message sent, from 0 to 1."""
+        """Hard bounces of a message sent, or of one with an end where that is not told; from 0 to 1."""
         return _rate(*_bounces(self.counts))
 
     @property
@@ -205,7 +205,11 @@ def lower_bound(hits: int, trials: int) -> float:
 # Bounces and complaints may be told without the messages that they are about, or long after
 # them: no more of them count than there are messages.
 def _bounces(counts: Counts) -> tuple[int, int]:
-    return min(counts.hard_bounces, counts.sent), counts.sent
+    # Where it is not told what was sent, it is what was delivered or came back. Bounces alone
+    # would all be of messages that bounced.
+    ended = counts.delivered and counts.delivered + counts.hard_bounces
+    sent = counts.sent or ended
+    return min(counts.hard_bounces, sent), sent
 
 
 def _complaints(counts: Counts) -> tuple[int, int]:

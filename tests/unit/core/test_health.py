@@ -277,6 +277,12 @@ def test_complaints_are_of_what_was_sent_where_deliveries_are_not_reported() -> 
     assert sample_report(Counts(sent=1000, complaints=4)).complaint_rate == 0.004
 
 
+def test_bounces_are_of_what_came_to_an_end_where_sending_is_not_reported() -> None:
+    """The feedback notifications of an SES identity tell of deliveries, and not of what was sent."""
+    report = sample_report(Counts(delivered=700, hard_bounces=300))
+    assert (report.bounce_rate, report.health) == (0.3, Health.CRITICAL)
+
+
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_without_messages_there_is_no_evidence(bounces: int, complaints: int) -> None:
     """Bounces may be reported before, or long after, the messages that they are about."""

@@ -639,7 +639,9 @@ class HealthReport(_message.Message):
     complaints: _builtins.int
     """Complaints within the window."""
     bounce_rate: _builtins.float
-    """`hard_bounces / sent`, from 0 to 1."""
+    """`hard_bounces / sent` (`delivered + hard_bounces` where only deliveries are
+    reported), from 0 to 1.
+    """
     complaint_rate: _builtins.float
     """`complaints / delivered` (`sent` where delivery is not reported), 0 to 1."""
     bounce_warning_threshold: _builtins.float
