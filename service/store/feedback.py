@@ -148,8 +148,8 @@ class SqlFeedback(Counting):
             claims[claim.name].append(claim)
         owners = {}
         for host in hosts:
-            name = next(filter(claims.__contains__, candidates(host)), None)
-            if name is not None and (owner := self._owner(claims[name])):
+            above = [claims[name] for name in candidates(host) if name in claims]
+            if owner := next(filter(None, map(self._holder, above)), None) or _sole(above):
                 owners[host] = owner
         return owners
 
@@ -161,14 +161,14 @@ class SqlFeedback(Counting):
 
         return self._database.query(work) if names else []
 
-    def _owner(self, claims: Sequence[_Claim]) -> Key | None:
-        """Return who of those with a name its events count for."""
-        if len(claims) > 1:
-            # UNSPECIFIED is the health of those that were never VERIFIED.
-            rated = [claim for claim in claims if claim.health != Health.UNSPECIFIED]
-            verified = [claim for claim in claims if claim.status == Status.VERIFIED]
-            claims = verified or sorted(rated, key=self._verify_time, reverse=True)
-        return (claims[0].tenant, claims[0].name) if claims else None
+    def _holder(self, claims: Sequence[_Claim]) -> Key | None:
+        """Return who of those with a name has it VERIFIED, or had it last; None where nobody ever had."""
+        # UNSPECIFIED is the health of those that were never VERIFIED.
+        held = [claim for claim in claims if claim.health != Health.UNSPECIFIED]
+        verified = [claim for claim in held if claim.status == Status.VERIFIED]
+        if len(held) > 1 and not verified:
+            held.sort(key=self._verify_time, reverse=True)
+        return next((_key(claim) for claim in verified or held), None)
 
     def _verify_time(self, claim: _Claim) -> datetime:
         domain = self._look_ups.domains(claim.tenant, {claim.name}).get(claim.name)
@@ -186,6 +186,17 @@ def _claims(database: str) -> Select[*tuple[Any, ...]]:
         )
         .where(is_listed(names_held.c.name, database))
     )
+
+
+def _sole(above: Sequence[Sequence[_Claim]]) -> Key | None:
+    """Return who claims the nearest name above a host, where nobody has proved any; None if several do."""
+    if not above or len(above[0]) > 1:
+        return None
+    return _key(above[0][0])
+
+
+def _key(claim: _Claim) -> Key:
+    return claim.tenant, claim.name
 
 
 def _row(event: FeedbackEvent) -> _Row:

@@ -165,6 +165,25 @@ def test_an_event_belongs_to_the_longest_name_above_its_host(store: SqlStore) ->
     assert count(store, events) == Tally(counted=1, duplicates=4, of_no_domain=len(others) - 1)
 
 
+def test_a_claim_takes_no_events_from_whoever_has_proved_a_name_above(store: SqlStore) -> None:
+    """Not another tenant's, nor its own: mail of hosts below a VERIFIED domain is sent as that domain."""
+    add(store, "example.com")
+    for tenant, name in (("rival", "news.example.com"), ("acme", "shop.example.com")):
+        store.create(sample_domain(tenant, name), actor="key:1", request=None)
+    hosts = ("news.example.com", "a.shop.example.com")
+    assert count(store, [event(number, host=host) for number, host in enumerate(hosts)]).counted == 2
+    assert [row[:2] for row in counters(store)] == [("acme", "example.com")]
+
+
+def test_a_name_that_was_proved_once_keeps_its_events(store: SqlStore) -> None:
+    """Late ones are of the mail that it sent, not of that of the VERIFIED domain above."""
+    add(store, "example.com")
+    add(store, "news.example.com", tenant="rival")
+    store.change("rival", "news.example.com", _failed)
+    assert count(store, [event(1, host="news.example.com")]).counted == 1
+    assert [row[:2] for row in counters(store)] == [("rival", "news.example.com")]
+
+
 def test_a_deleted_domain_has_no_events(store: SqlStore) -> None:
     """Those of hosts below it are then of the next name above."""
     add(store, "mail.example.com")
