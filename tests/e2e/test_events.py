@@ -80,6 +80,7 @@ class Mailing:
                 event = ses_events.bounce(f"b{number}", time=time, **sender)
             case EventKind.COMPLAINT:
                 event = ses_events.complaint(f"c{number}", time=time, **sender)
+                recipients = 1  # one of them has complained
         self.expected[domain, hour_of(time), kind] += recipients
         for _ in range(2 if chance.random() < 0.2 else 1):
             form = chance.choice([dict, ses_events.by_sns, ses_events.by_event_bridge])

@@ -27,6 +27,13 @@ from tests.support.ses_events import (
 )
 
 TWO = (RECIPIENT, "bob@example.org")
+LISTS = (
+    "EmailValidationSuppressed",
+    "OnAccountSuppressionList",
+    "OnTenantSuppressionList",
+    "Suppressed",
+    "UnsubscribedRecipient",
+)
 AT_NOON = int(NOON.timestamp())
 
 
@@ -51,8 +58,6 @@ def problem(message: object) -> str:
         (delivery(to=TWO), EventKind.DELIVERED),
         (bounce(to=TWO), EventKind.HARD_BOUNCE),
         (bounce(sub_type="NoEmail", to=TWO), EventKind.HARD_BOUNCE),
-        (complaint(to=TWO), EventKind.COMPLAINT),
-        (complaint(kind=None, to=TWO), EventKind.COMPLAINT),
     ],
 )
 @pytest.mark.parametrize("form", [lambda event: event, as_identity_feedback], ids=["event", "feedback"])
@@ -66,11 +71,21 @@ def test_each_recipient_is_an_event(
     assert len(first.id) == 16
 
 
-@pytest.mark.parametrize("event", [send(to=TWO), delivery(to=TWO), bounce(to=TWO), complaint(to=TWO)])
+@pytest.mark.parametrize("form", [lambda event: event, as_identity_feedback], ids=["event", "feedback"])
+def test_a_complaint_is_one_event(form: Callable[[Any], Any]) -> None:
+    """However many recipients are named: whoever complained is among them."""
+    told = [read(form(complaint(kind=kind, to=to))) for kind in ("abuse", None) for to in (TWO, TWO[:1])]
+    assert len(set(told)) == 1
+    ((event,), *_) = told
+    assert event[1:] == (EventKind.COMPLAINT, "example.com", AT_NOON)
+    assert read(form(complaint("another", to=TWO))) != told[0]
+
+
+@pytest.mark.parametrize("event", [send(to=TWO), delivery(to=TWO), bounce(to=TWO), complaint()])
 def test_wrapping_changes_nothing(event: dict[str, Any]) -> None:
     """An event is the same event, whichever way it came."""
     plain = read(event)
-    assert len(plain) == 2
+    assert plain
     for wrapped in (
         as_identity_feedback(event),
         by_sns(event),
@@ -92,7 +107,7 @@ def test_what_is_not_the_same_has_another_id() -> None:
         *read(bounce("f2")),
         *read(complaint("f1", to=TWO)),
     ]
-    assert len({event.id for event in events}) == len(events) == 10
+    assert len({event.id for event in events}) == len(events) == 9
     assert read(bounce("f1", sub_type="NoEmail")) == read(bounce("f1", message="another"))
 
 
@@ -100,13 +115,12 @@ def test_what_is_not_the_same_has_another_id() -> None:
     "message",
     [
         *(bounce(kind=kind) for kind in ("Transient", "Undetermined")),
-        bounce(sub_type="Suppressed"),
-        bounce(sub_type="OnAccountSuppressionList"),
+        *(bounce(sub_type=list_name) for list_name in LISTS),
         complaint(kind="not-spam"),
-        {
-            **complaint(),
-            "complaint": complaint()["complaint"] | {"complaintSubType": "OnAccountSuppressionList"},
-        },
+        *(
+            {**complaint(), "complaint": complaint()["complaint"] | {"complaintSubType": list_name}}
+            for list_name in LISTS
+        ),
         *(
             {"eventType": name, "mail": mail()}
             for name in ("Open", "Click", "Reject", "DeliveryDelay", "Rendering Failure", "Subscription")
@@ -117,6 +131,14 @@ def test_what_is_not_the_same_has_another_id() -> None:
         by_sns("You have chosen to deactivate the subscription.", "UnsubscribeConfirmation"),
         by_sns(SNS_TEST),
         by_event_bridge({"eventType": "Open", "mail": mail(), "open": {}}),
+        *(
+            by_event_bridge(send()) | {"detail-type": name, "detail": {"version": "1.0.0", "data": "text"}}
+            for name in (
+                "Advisor Recommendation Status Open",
+                "Sending Status Disabled",
+                "AWS API Call via CloudTrail",
+            )
+        ),
     ],
 )
 def test_what_counts_for_nothing(message: object) -> None:

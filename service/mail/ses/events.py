@@ -34,8 +34,18 @@ _NOTHING_TOLD = frozenset(
 )
 """Types of events that say nothing of a message's fate, or only what a later one will."""
 _SUBSCRIPTIONS = ("SubscriptionConfirmation", "UnsubscribeConfirmation")
-_SUPPRESSED = frozenset({"Suppressed", "OnAccountSuppressionList"})
-"""Sub-types of what a suppression list caused: no mailbox has refused anything."""
+_SUPPRESSED = frozenset(
+    {
+        "EmailValidationSuppressed",
+        "OnAccountSuppressionList",
+        "OnTenantSuppressionList",
+        "Suppressed",
+        "UnsubscribedRecipient",
+    }
+)
+"""Sub-types of what SES has not sent, by a list of its own or ours: no mailbox has refused anything."""
+_ABOUT_EMAIL = "Email "
+"""How EventBridge's names begin of what is told here. Others are about accounts, or calls of the API."""
 _SIMULATOR = "simulator.amazonses.com"
 _MOST_WRAPPINGS = 3
 _LONGEST_SHOWN = 60
@@ -52,7 +62,8 @@ class _Refused(Exception):  # noqa: N818 - not an error of ours: what is wrong w
 def parse(body: str) -> Reading:
     """Return the events of a message, none where it says nothing that counts, or why it cannot be read.
 
-    There is one for each recipient, told apart by what SES names the message or the feedback by.
+    There is one for each recipient, told apart by what SES names the message or the feedback by; of a
+    complaint there is one.
     """
     if body.strip() == _TEST_TEXT:
         return ()
@@ -72,6 +83,8 @@ def _events(message: _Object) -> Iterator[FeedbackEvent]:
                 return
             message = _decoded(text, "Message")
         elif "detail" in message:
+            if not (_optional(message, "detail-type", "") or _ABOUT_EMAIL).startswith(_ABOUT_EMAIL):
+                return
             message = _object(message, "detail")
         else:
             break
@@ -120,7 +133,9 @@ def _complaints(event: _Object, mail: _Object) -> Iterator[FeedbackEvent]:
         return iter(())
     recipients = _addresses(complaint, "complainedRecipients", "complaint.")
     feedback = _text(complaint, "feedbackId", "complaint.")
-    return _each(EventKind.COMPLAINT, mail, complaint, "complaint.", feedback, recipients)
+    # One of them has complained. Mailbox providers seldom say who: then all of theirs are named.
+    somebody = [""] if any(map(_is_real, recipients)) else []
+    return _each(EventKind.COMPLAINT, mail, complaint, "complaint.", feedback, somebody)
 
 
 _READERS: dict[str, Callable[[_Object, _Object], Iterator[FeedbackEvent]]] = {
@@ -137,8 +152,12 @@ def _each(
     """Yield an event of each recipient; `reference` is what SES tells it from others by."""
     time, host = _time(told, path), _host_of(mail)
     for recipient in recipients:
-        if _domain(recipient).lower() != _SIMULATOR:
+        if _is_real(recipient):
             yield FeedbackEvent(_id(kind, reference, recipient), kind, host, time)
+
+
+def _is_real(recipient: str) -> bool:
+    return _domain(recipient).lower() != _SIMULATOR
 
 
 def _id(kind: EventKind, reference: str, recipient: str) -> bytes:
