@@ -7,6 +7,7 @@ import structlog
 
 from service import ports
 from service.core import lifecycle
+from service.core.domain import Domain, Moved
 from service.core.errors import Reason, ServiceError
 from service.core.records import Identity
 
@@ -79,8 +80,10 @@ class IdentityKeeper(threading.Thread):
         seen = {"name": work.ref.name, "region": work.ref.region}
         turn = _Turn(self._provider, work)
         try:
-            turn.run()
+            turn.begin()
+            # Whatever becomes of the envelope sender.
             self._tell_domains(work, turn.identity)
+            turn.end()
         except Exception as error:  # noqa: BLE001 - whatever it is, the identity is still to be seen to
             reason = error.reason if isinstance(error, ServiceError) else None
             _log.warning("identity_put_off", **seen, reason=reason, why=str(error), exc_info=reason is None)
@@ -97,13 +100,16 @@ class IdentityKeeper(threading.Thread):
         if work.wanted is None or identity is None or not identity.dkim_tokens:
             return
         now = self._clock.now()
+
+        def rekey(domain: Domain) -> Moved:
+            # It may have been deleted meanwhile, and created in another region.
+            if domain.region != work.ref.region:
+                return Moved(domain)
+            return lifecycle.rekeyed(domain, identity, now=now, policy=self._policy)
+
         for tenant in work.wanted.tenants:
             try:
-                self._domains.change(
-                    tenant,
-                    work.ref.name,
-                    lambda domain: lifecycle.rekeyed(domain, identity, now=now, policy=self._policy),
-                )
+                self._domains.change(tenant, work.ref.name, rekey)
             except ServiceError as error:
                 if error.reason is not Reason.DOMAIN_NOT_FOUND:  # it was deleted meanwhile
                     raise
@@ -119,8 +125,10 @@ class _Turn:
         self.state: ports.ProviderState | None = None
         self.identity: Identity | None = None
         self.done: list[str] = []
+        self._found: ports.FoundIdentity | None = None
 
-    def run(self) -> None:
+    def begin(self) -> None:
+        """Have the identity there, and looked for by the provider; or remove it."""
         found = self._provider.find_identity(self._ref)
         if self._wanted is None:
             self._remove(found)
@@ -128,29 +136,30 @@ class _Turn:
         if found is None:
             # Until it is there again its domains may not send.
             self.state = ports.ProviderState.REVOKED
-            self.identity = self._provider.create_identity(self._ref)
-            self.state = ports.ProviderState.PENDING
+            found = self._provider.create_identity(self._ref)
             self.done.append("identity_created")
-            self._set_mail_from(self._ref.name, failed=False)
-            return
+        self._found = found
         self.state, self.identity = found.state, found.identity
-        if found.state is ports.ProviderState.REVOKED:
+        # One that signs with keys of its own is not ours to look after.
+        if found.state is ports.ProviderState.REVOKED and found.identity.dkim_tokens:
             self.identity = self._provider.restart_identity(self._ref)
             self.state = ports.ProviderState.PENDING
             self.done.append("identity_restarted")
-        self._set_mail_from(found.mail_from, failed=found.mail_from_failed)
+
+    def end(self) -> None:
+        """Have its envelope sender as it has to be."""
+        if self._wanted is None or self._wanted.mail_from is None or self._found is None:
+            return
+        wanted = self._wanted.mail_from
+        if self._found.mail_from_failed or wanted != self._found.mail_from:
+            self._provider.set_mail_from(self._ref, wanted)
+            self.done.append("mail_from_set")
 
     def _remove(self, found: ports.FoundIdentity | None) -> None:
         # What was there before us, or belongs to another, is not ours to delete.
         if found is not None and found.is_ours:
             self._provider.delete_identity(self._ref)
             self.done.append("identity_removed")
-
-    def _set_mail_from(self, has: str, *, failed: bool) -> None:
-        wanted = None if self._wanted is None else self._wanted.mail_from
-        if wanted is not None and (failed or wanted != has):
-            self._provider.set_mail_from(self._ref, wanted)
-            self.done.append("mail_from_set")
 
 
 def _delay(failures: int) -> timedelta:

@@ -55,24 +55,19 @@ class LocalMailProvider:
         self.regions = regions
         self._secret = secret
 
-    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> Identity:  # noqa: ARG002 - the port's, and of no use here
+    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> FoundIdentity:  # noqa: ARG002 - the port's, and of no use here
         """Return the identity, of which there is one for a name and region, whoever asks."""
-        return Identity(
-            dkim_tokens=tuple(self._token(ref, number) for number in range(_TOKENS)),
-            dkim_zone="dkim.amazonses.com",
-            feedback_host=f"feedback-smtp.{ref.region}.amazonses.com",
-            spf_include="amazonses.com",
-        )
+        return self.find_identity(ref)
 
     def find_identity(self, ref: IdentityRef) -> FoundIdentity:
         """Return the identity as it would be made."""
         return FoundIdentity(
-            identity=self.create_identity(ref), state=ProviderState.READY, is_ours=True, mail_from=ref.name
+            identity=self._identity(ref), state=ProviderState.READY, is_ours=True, mail_from=ref.name
         )
 
     def restart_identity(self, ref: IdentityRef) -> Identity:
         """Return the identity: it has never failed."""
-        return self.create_identity(ref)
+        return self._identity(ref)
 
     def set_mail_from(self, ref: IdentityRef, host: str) -> None:
         """Do nothing: nothing is sent."""
@@ -83,6 +78,14 @@ class LocalMailProvider:
     def states(self, refs: Sequence[IdentityRef]) -> Mapping[IdentityRef, ProviderState]:
         """Return READY for every identity."""
         return dict.fromkeys(refs, ProviderState.READY)
+
+    def _identity(self, ref: IdentityRef) -> Identity:
+        return Identity(
+            dkim_tokens=tuple(self._token(ref, number) for number in range(_TOKENS)),
+            dkim_zone="dkim.amazonses.com",
+            feedback_host=f"feedback-smtp.{ref.region}.amazonses.com",
+            spf_include="amazonses.com",
+        )
 
     def _token(self, ref: IdentityRef, number: int) -> str:
         """Return 32 characters that are valid in a DNS label, as SES's tokens are."""

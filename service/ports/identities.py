@@ -14,7 +14,8 @@ class WantedIdentity:
 
     mail_from: str | None
     """The host of its envelope senders: that of the domain that has the name VERIFIED, or of the only
-    one. None while several claim the name: none of them has a say over the others then."""
+    one, where it needs no proof. None where nobody has a say: over other tenants, or over whoever had
+    the identity before."""
     tenants: tuple[str, ...]
     """Who has a domain of its name and region."""
 
@@ -32,6 +33,9 @@ class IdentityWork:
     """How often it was put off in a row."""
     version: int = 0
     """What `finish` knows by that nothing else is wanted since; the store's."""
+    state: ProviderState | None = None
+    """What the provider said of it last, when it was taken. What it said to a poll since is newer than
+    what a turn has to tell, and stays."""
 
 
 class KnownState(NamedTuple):

@@ -38,7 +38,8 @@ class FoundIdentity:
     identity: Identity
     state: ProviderState
     is_ours: bool
-    """Whether this installation made it: no other is ever deleted."""
+    """Whether this installation made it. No other is ever deleted, and whoever claims the name of
+    another has to prove that it is theirs: its records are in DNS already."""
     mail_from: str
     """The host of its envelope senders; its own name where it has no other."""
     mail_from_failed: bool = False
@@ -65,8 +66,8 @@ class MailProvider(Protocol):
     regions: frozenset[str]
     """Where new identities can be."""
 
-    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> Identity:
-        """Make the identity, or adopt the one there is; idempotent.
+    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> FoundIdentity:
+        """Make the identity, or adopt the one there is, and return how it is then; idempotent.
 
         It is the same for every tenant, and its DKIM tokens stay the same.
         `IdentityStore.reserve` comes first. `wait` is how long somebody waits

@@ -103,7 +103,14 @@ class SqlIdentities(Part):
             if wanted is None:
                 taken["reservation"] = _new_token()
             version = _change(connection, ref, **taken)
-            return IdentityWork(ref=ref, lease=token, wanted=wanted, failures=found.failures, version=version)
+            return IdentityWork(
+                ref=ref,
+                lease=token,
+                wanted=wanted,
+                failures=found.failures,
+                version=version,
+                state=None if found.state is None else ProviderState(found.state),
+            )
 
         return self._database.write(work)
 
@@ -117,8 +124,9 @@ class SqlIdentities(Part):
                 connection.execute(_FORGET, _key(work.ref))
                 return
             due = None if found.version == work.version else now
-            _change(connection, work.ref, lease=None, due=due, failures=0, state=state and state.value)
-            provider_states.tell(connection, {work.ref.name: (found.state, state)}, now)
+            seen = _newest(found.state, work, state)
+            _change(connection, work.ref, lease=None, due=due, failures=0, state=seen)
+            provider_states.tell(connection, {work.ref.name: (found.state, seen)}, now)
 
         self._database.write(write)
 
@@ -128,7 +136,7 @@ class SqlIdentities(Part):
         def write(connection: Connection) -> None:
             if (found := _held(connection, work)) is None:
                 return
-            known = found.state if state is None else state.value
+            known = found.state if state is None else _newest(found.state, work, state)
             given_back = {"lease": None, "is_removing": False, "failures": work.failures + 1}
             _change(connection, work.ref, due=due, state=known, **given_back)
             provider_states.tell(connection, {work.ref.name: (found.state, known)}, self._clock.now())
@@ -210,13 +218,19 @@ def _held(connection: Connection, work: IdentityWork) -> Any | None:
     return found if found is not None and found.lease == work.lease else None
 
 
+def _newest(known: str | None, work: IdentityWork, state: ProviderState | None) -> str | None:
+    """Return the state to keep: that of the turn, unless a poll has learnt another since it began."""
+    return (state and state.value) if known == work.state else known
+
+
 def _wanted(connection: Connection, ref: IdentityRef) -> WantedIdentity | None:
     claims = rows.of_name_in(connection, ref.name, ref.region)
     if not claims:
         return None
-    deciding = [domain for domain in claims if domain.status is Status.VERIFIED] or claims
+    holders = [domain for domain in claims if domain.status is Status.VERIFIED]
+    deciding = holders or ([] if len(claims) > 1 or claims[0].contested else claims)
     return WantedIdentity(
-        mail_from=deciding[0].mail_from if len(deciding) == 1 else None,
+        mail_from=deciding[0].mail_from if deciding else None,
         tenants=tuple(sorted(domain.tenant for domain in claims)),
     )
 

@@ -124,10 +124,11 @@ class CreateDomain:
         region = request.region or self.region
         mail_from = records.mail_from_host(name, request.mail_from_subdomain.lower())
         report_address = records.report_address(name, request.dmarc_report_address)
-        contested = self.store.is_foreign(tenant, name)
-        identity = self.provider.create_identity(
+        found = self.provider.create_identity(
             ports.IdentityRef(name, region), wait=timedelta(seconds=max(deadline - time.monotonic(), 0.0))
         )
+        # The records of whoever had the name before us, or has it elsewhere, are in DNS already.
+        contested = not found.is_ours or self.store.is_foreign(tenant, name)
         return Domain(
             tenant=tenant,
             name=name,
@@ -141,7 +142,7 @@ class CreateDomain:
             status_time=now,
             records=records.required_for(
                 name,
-                identity,
+                found.identity,
                 mail_from=mail_from,
                 dmarc_policy=request.dmarc_policy,
                 dmarc_report_address=report_address,

@@ -14,7 +14,7 @@ from tests.e2e.ses_settings import HERE, THERE, settings
 from tests.support import publishing
 from tests.support.authority import LoopbackDns
 from tests.support.server import KEY, ServerProcess
-from tests.support.ses import SesServer
+from tests.support.ses import MailFrom, SesServer
 from tests.support.waiting import until
 
 VERIFIED, FAILED, PENDING = Domain.VERIFIED, Domain.FAILED, Domain.PENDING
@@ -153,6 +153,35 @@ def test_the_last_domain_takes_the_identity_with_it(server: ServerProcess, ses: 
             client.domains.delete(name)
     until(lambda: "ours.example.com" not in ses.identities(HERE))
     assert "adopted.example.com" in ses.identities(HERE)
+
+
+def test_the_identity_of_a_stranger_is_not_taken_over(
+    server: ServerProcess, ses: SesServer, dns: LoopbackDns
+) -> None:
+    """Its records are published already: whoever claims its name has to prove that it is theirs."""
+    name = "stranger.example.com"
+    mail_from = MailFrom(f"mail.{name}", "REJECT_MESSAGE", status="SUCCESS")
+    ses.add(HERE, name, status="SUCCESS", mail_from=mail_from)
+    with server.client() as client:
+        domain = client.domains.create(name, mail_from_subdomain="mail")
+        (proof,) = (record for record in domain.dns_records if record.purpose == DnsRecord.OWNERSHIP)
+        for record in domain.dns_records:
+            if record != proof:
+                publishing.put(record, dns)
+        checked = client.domains.verify(name)
+        assert checked.status == PENDING
+        assert [record.purpose for record in checked.dns_records if record.state == DnsRecord.MISSING] == [
+            DnsRecord.OWNERSHIP
+        ]
+        ses.reset_calls()
+        client.domains.update(name, mail_from_subdomain="other")
+        until(lambda: ses.counts(HERE)["GetEmailIdentity"])
+        assert ses.identities(HERE)[name].mail_from == mail_from
+        publishing.put(proof, dns)
+        publishing.publish(client.domains.get(name), dns)
+        has_status(server, name, VERIFIED)
+    until(lambda: (now := ses.identities(HERE)[name].mail_from) and now.domain == f"other.{name}")
+    assert ses.counts(HERE)["PutEmailIdentityMailFromAttributes"] == 1
 
 
 def test_domains_of_the_local_provider_move_to_ses(serve: Serve, dns: LoopbackDns) -> None:

@@ -8,7 +8,7 @@ import pytest
 from service import ports
 from service.core.domain import Change, Domain, EventType, Moved, Status
 from service.core.errors import Reason, ServiceError
-from service.core.records import Purpose
+from service.core.records import Purpose, Record
 from service.identity_keeper import IdentityKeeper
 from service.ports import ProviderState
 from service.store.sql import SqlStore
@@ -181,6 +181,78 @@ def test_a_claim_does_not_move_anothers_envelope_sender(
     verified(opened, "rival")
     see_to_all(keeper)
     assert provider.identities[REF].mail_from == "second.mail.example.com"
+
+
+def test_the_identity_of_a_stranger_has_to_be_proved(
+    opened: SqlStore, create: CreateDomain, provider: HandProvider, keeper: IdentityKeeper
+) -> None:
+    """Its records are in DNS already; until then its envelope sender stays as it is, too."""
+    provider.create_identity(REF)
+    provider.change(REF, is_ours=False, state=ProviderState.READY, mail_from="bounce.mail.example.com")
+    domain = created(create, mail_from_subdomain="evil")
+    assert domain.contested
+    assert Purpose.OWNERSHIP in {record.purpose for record in domain.records}
+    see_to_all(keeper)
+    assert provider.identities[REF].mail_from == "bounce.mail.example.com"
+    verified(opened)
+    see_to_all(keeper)
+    assert provider.identities[REF].mail_from == "evil.mail.example.com"
+
+
+def test_a_domain_that_moved_to_another_region_keeps_its_records(
+    opened: SqlStore,
+    create: CreateDomain,
+    delete: DeleteDomain,
+    provider: HandProvider,
+    keeper: IdentityKeeper,
+) -> None:
+    """Whoever sees to the identity of the first region has asked for its domains before."""
+    created(create)
+    elsewhere = "eu-west-2"
+    find = provider.find_identity
+
+    def find_late(ref: ports.IdentityRef) -> ports.FoundIdentity | None:
+        provider.find_identity = find  # type: ignore[method-assign]
+        delete(caller("acme"), NAME)
+        created(create, region=elsewhere)
+        see_to_all(keeper)  # of the other region: that of the first is taken
+        return find(ref)
+
+    provider.find_identity = find_late  # type: ignore[method-assign]
+    see_to_all(keeper)
+    domain = opened.get("acme", NAME)
+    tokens = provider.identities[ports.IdentityRef(NAME, elsewhere)].identity.dkim_tokens
+    assert {key_of(record) for record in domain.records if record.purpose is Purpose.DKIM} == set(tokens)
+
+
+def key_of(record: Record) -> str:
+    """Return the token of a DKIM record."""
+    return record.name.partition(".")[0]
+
+
+def test_domains_learn_of_other_keys_though_the_envelope_sender_is_refused(
+    opened: SqlStore, create: CreateDomain, provider: HandProvider, keeper: IdentityKeeper
+) -> None:
+    """The one has nothing to do with the other."""
+    created(create, mail_from_subdomain="bounce")
+    other = replace(provider.identities[REF].identity, dkim_tokens=("a", "b", "c"))
+    provider.change(REF, identity=other)
+    provider.failure, provider.failing = AWAY, {"set_mail_from"}
+    see_to_all(keeper)
+    domain = opened.get("acme", NAME)
+    assert {key_of(record) for record in domain.records if record.purpose is Purpose.DKIM} == {"a", "b", "c"}
+
+
+def test_an_identity_with_keys_of_its_own_is_not_started_again(
+    create: CreateDomain, provider: HandProvider, keeper: IdentityKeeper
+) -> None:
+    """Whoever gave it other keys since has to mend it: it would sign with SES's from then on."""
+    created(create)
+    keyless = replace(provider.identities[REF].identity, dkim_tokens=())
+    provider.change(REF, identity=keyless, state=ProviderState.REVOKED)
+    see_to_all(keeper)
+    assert "restart" not in provider.calls
+    assert provider.identities[REF].state is ProviderState.REVOKED
 
 
 def test_an_envelope_sender_that_was_given_up_is_set_again(

@@ -10,7 +10,7 @@ REF = IdentityRef("mail.example.com", "eu-west-1")
 
 
 def _identity(secret: bytes, ref: IdentityRef) -> Identity:
-    return LocalMailProvider(secret).create_identity(ref)
+    return LocalMailProvider(secret).create_identity(ref).identity
 
 
 def test_an_identity_is_always_the_same() -> None:

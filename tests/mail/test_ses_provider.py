@@ -69,7 +69,7 @@ def refused(call: Callable[[], object]) -> ServiceError:
 def test_an_identity_is_made_in_one_request(provider: SesMailProvider, ses: SesServer) -> None:
     """With its tokens, and the zone that SES says, which is another in some regions."""
     for region, zone in ((HERE, "dkim.amazonses.com"), (THERE, "dkim.eu-south-1.amazonses.com")):
-        identity = provider.create_identity(IdentityRef(NAME, region), wait=WAIT)
+        identity = provider.create_identity(IdentityRef(NAME, region), wait=WAIT).identity
         made = ses.identities(region)[NAME]
         assert identity.dkim_tokens == made.tokens
         assert len(identity.dkim_tokens) == 3
@@ -86,12 +86,12 @@ def test_an_identity_that_there_is_is_adopted(provider: SesMailProvider, make: M
     found = again.find_identity(REF)
     assert found is not None
     assert found.is_ours
-    ses.add(HERE, "others.com")
+    assert first.is_ours
+    ses.add(HERE, "others.com", status="SUCCESS")
     others = IdentityRef("others.com", HERE)
-    provider.create_identity(others, wait=WAIT)
-    found = provider.find_identity(others)
-    assert found is not None
-    assert not found.is_ours
+    adopted = provider.create_identity(others, wait=WAIT)
+    assert adopted == provider.find_identity(others)
+    assert (adopted.state, adopted.is_ours) == (ProviderState.READY, False)
     of_another_database = make(b"theirs").find_identity(REF)
     assert of_another_database is not None
     assert not of_another_database.is_ours
@@ -112,7 +112,7 @@ def test_an_identity_with_keys_of_its_own_is_a_conflict(provider: SesMailProvide
 def test_an_identity_that_does_not_sign_yet_is_told_to(provider: SesMailProvider, ses: SesServer) -> None:
     """It was verified long ago by another record than DKIM's."""
     ses.add(HERE, NAME, tokens=(), status="NOT_STARTED")
-    assert len(provider.create_identity(REF, wait=WAIT).dkim_tokens) == 3
+    assert len(provider.create_identity(REF, wait=WAIT).identity.dkim_tokens) == 3
 
 
 def test_what_is_found(provider: SesMailProvider, ses: SesServer) -> None:
@@ -137,6 +137,16 @@ def test_what_is_found(provider: SesMailProvider, ses: SesServer) -> None:
     assert (found.mail_from, found.mail_from_failed) == (f"bounce.{NAME}", True)
 
 
+def test_what_may_not_send_is_not_ready(provider: SesMailProvider, ses: SesServer) -> None:
+    """Though its records were found: a list and a look at one agree."""
+    provider.create_identity(REF)
+    ses.set_status(HERE, NAME, "SUCCESS", verified=False)
+    found = provider.find_identity(REF)
+    assert found is not None
+    assert found.state is ProviderState.FALTERING
+    assert provider.list_states(HERE) == {NAME: ProviderState.FALTERING}
+
+
 def test_the_envelope_sender_is_set_and_taken_back(provider: SesMailProvider, ses: SesServer) -> None:
     """SES falls back to its own host while the MX record is not there; a name is no host below itself."""
     provider.create_identity(REF)
@@ -150,7 +160,7 @@ def test_the_envelope_sender_is_set_and_taken_back(provider: SesMailProvider, se
 
 def test_an_identity_that_failed_is_started_again(provider: SesMailProvider, ses: SesServer) -> None:
     """Without deleting it: its tokens stay."""
-    before = provider.create_identity(REF)
+    before = provider.create_identity(REF).identity
     ses.set_status(HERE, NAME, "FAILED")
     assert provider.restart_identity(REF) == before
     assert ses.identities(HERE)[NAME].status == "PENDING"
@@ -234,7 +244,7 @@ def test_what_ses_does_not_take_as_a_name_is_the_callers_to_mend(
 def test_a_caller_is_served_though_ses_stumbles(provider: SesMailProvider, ses: SesServer, code: str) -> None:
     """Twice, that is; work that nobody waits for is put off instead."""
     ses.fail(HERE, code, 2)
-    assert provider.create_identity(REF, wait=WAIT).dkim_tokens
+    assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
     ses.fail(HERE, code)
     assert refused(lambda: provider.find_identity(REF)).reason is Reason.PROVIDER_UNAVAILABLE
     assert provider.find_identity(REF) is not None
@@ -246,7 +256,7 @@ def test_an_answer_that_is_lost_or_broken_is_asked_for_again(
 ) -> None:
     """The identity was made, and is adopted."""
     ses.break_answers(HERE, broken)
-    identity = provider.create_identity(REF, wait=WAIT)
+    identity = provider.create_identity(REF, wait=WAIT).identity
     assert identity.dkim_tokens == ses.identities(HERE)[NAME].tokens
 
 
@@ -258,7 +268,7 @@ def test_a_region_that_hangs_is_given_up_within_the_deadline(make: Make, ses: Se
     error = refused(lambda: provider.create_identity(REF, wait=timedelta(seconds=0.8)))
     assert error.reason in {Reason.PROVIDER_UNAVAILABLE, Reason.PROVIDER_LIMIT}
     assert time.monotonic() - begun < 2
-    assert provider.create_identity(IdentityRef(NAME, THERE), wait=WAIT).dkim_tokens
+    assert provider.create_identity(IdentityRef(NAME, THERE), wait=WAIT).identity.dkim_tokens
     over.set()
 
 
@@ -272,7 +282,7 @@ def test_nobody_waits_for_a_region_that_is_down(provider: SesMailProvider, ses: 
     assert ses.calls(HERE) == []
     ses.mend(HERE)
     provider.list_states(HERE)
-    assert provider.create_identity(REF, wait=WAIT).dkim_tokens
+    assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
 
 
 def test_callers_in_a_hurry_do_not_make_a_region_look_down(make: Make, ses: SesServer) -> None:
@@ -282,7 +292,7 @@ def test_callers_in_a_hurry_do_not_make_a_region_look_down(make: Make, ses: SesS
     for _ in range(4):
         refused(lambda: provider.create_identity(REF, wait=timedelta(milliseconds=50)))
     over.set()
-    assert provider.create_identity(REF, wait=WAIT).dkim_tokens
+    assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
 
 
 def test_a_region_that_is_down_is_none_of_the_others(provider: SesMailProvider, ses: SesServer) -> None:
@@ -290,7 +300,7 @@ def test_a_region_that_is_down_is_none_of_the_others(provider: SesMailProvider, 
     ses.take_down(HERE)
     assert refused(lambda: provider.create_identity(REF, wait=WAIT)).reason is Reason.PROVIDER_UNAVAILABLE
     assert refused(lambda: provider.list_states(HERE)).reason is Reason.PROVIDER_UNAVAILABLE
-    assert provider.create_identity(IdentityRef(NAME, THERE), wait=WAIT).dkim_tokens
+    assert provider.create_identity(IdentityRef(NAME, THERE), wait=WAIT).identity.dkim_tokens
     ses.mend(HERE)
     assert provider.list_states(HERE) == {}
 
@@ -299,7 +309,7 @@ def test_a_caller_waits_while_ses_throttles(make: Make, ses: SesServer) -> None:
     """The rate is lowered each time, and the request made again."""
     ses.throttle(HERE, 2)
     provider = make(rate=50.0)
-    assert provider.create_identity(REF, wait=WAIT).dkim_tokens
+    assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
     assert provider._client(HERE)._bucket._rate < 40
     assert ses.counts(HERE)["CreateEmailIdentity"] == 3
 

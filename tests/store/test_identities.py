@@ -30,8 +30,10 @@ def reserve(store: SqlStore, clock: HandClock) -> str:
 def create(
     store: SqlStore, token: str | None, tenant: str = "acme", region: str = REF.region, quota: int = 0
 ) -> None:
-    """Create a domain of the name."""
-    draft = ownership.demanded(sample_domain(tenant, REF.name, region=region), "t" * 40)
+    """Create a domain of the name, which all but acme have to prove."""
+    draft = sample_domain(tenant, REF.name, region=region)
+    if tenant != "acme":
+        draft = ownership.demanded(draft, "t" * 40)
     store.create(draft, actor="key:1", request=None, reservation=token, quota=quota)
 
 
@@ -111,7 +113,7 @@ def test_the_last_claim_takes_the_identity_with_it(store: SqlStore, clock: HandC
     create(store, None, "third", "us-east-1")
     settled(store, clock)
     store.delete("acme", REF.name, actor="key:1")
-    assert settled(store, clock).wanted == WantedIdentity(mail_from="bounce.example.com", tenants=("rival",))
+    assert settled(store, clock).wanted == WantedIdentity(mail_from=None, tenants=("rival",))
     store.delete("rival", REF.name, actor="key:1")
     assert removal(store, clock).ref == REF
 
@@ -219,6 +221,34 @@ def test_who_decides_on_the_envelope_sender(store: SqlStore, clock: HandClock) -
     assert holder == WantedIdentity(mail_from="m.example.com", tenants=("acme", "rival"))
 
 
+def test_a_claim_that_has_to_be_proved_decides_nothing_before(store: SqlStore, clock: HandClock) -> None:
+    """Though it is the only one: the identity may be of somebody who is no tenant here."""
+    create(store, reserve(store, clock), "rival")
+    assert settled(store, clock).wanted == WantedIdentity(mail_from=None, tenants=("rival",))
+    store.change("rival", REF.name, lambda domain: Moved(replace(domain, status=Status.VERIFIED), CHANGE))
+    holder = WantedIdentity(mail_from="bounce.example.com", tenants=("rival",))
+    assert settled(store, clock).wanted == holder
+
+
+@pytest.mark.parametrize("is_finished", [True, False], ids=["finished", "put off"])
+def test_a_turn_does_not_undo_what_a_poll_has_learnt(
+    store: SqlStore, clock: HandClock, is_finished: bool
+) -> None:
+    """What the turn has found is older: the poll was begun after it was taken."""
+    create(store, reserve(store, clock))
+    taken = take(store, clock)
+    assert taken is not None
+    poll = store.take_poll(REF.region, clock.now(), LEASE)
+    assert poll is not None
+    store.save_states(poll, clock.now(), changed={REF.name: ProviderState.READY}, missing=())
+    store.end_poll(poll, clock.now(), clock.now() + LEASE)
+    if is_finished:
+        store.finish(taken, clock.now(), ProviderState.PENDING)
+    else:
+        store.put_off(taken, clock.now() + LEASE, ProviderState.PENDING)
+    assert store.states([REF]) == {REF: ProviderState.READY}
+
+
 def test_what_does_not_concern_the_provider_makes_nothing_due(store: SqlStore, clock: HandClock) -> None:
     """Pausing, say."""
     create(store, reserve(store, clock))
@@ -298,6 +328,7 @@ class Provider:
 def test_a_domain_never_lacks_its_identity(store: SqlStore, clock: HandClock) -> None:
     """Creations, deletions and removals of one name, all at once."""
     provider = Provider(store)
+    store.create_tenant("third")
 
     def live(tenant: str) -> int:
         removed = 0
@@ -310,4 +341,4 @@ def test_a_domain_never_lacks_its_identity(store: SqlStore, clock: HandClock) ->
         return removed
 
     with ThreadPoolExecutor(2) as pool:
-        assert sum(pool.map(live, ["acme", "rival"]))
+        assert sum(pool.map(live, ["rival", "third"]))

@@ -22,17 +22,17 @@ class HandProvider:
     calls: list[str] = field(default_factory=list)
     regions: frozenset[str] = frozenset({"eu-west-1", "eu-west-2"})
 
-    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> Identity:  # noqa: ARG002 - the port's
+    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> FoundIdentity:  # noqa: ARG002 - the port's
         """Make it, or return the one there is."""
         self._called("create")
         if ref not in self.identities:
             self.identities[ref] = FoundIdentity(
-                identity=_LOCAL.create_identity(ref),
+                identity=_LOCAL.find_identity(ref).identity,
                 state=ProviderState.PENDING,
                 is_ours=True,
                 mail_from=ref.name,
             )
-        return self.identities[ref].identity
+        return self.identities[ref]
 
     def find_identity(self, ref: IdentityRef) -> FoundIdentity | None:
         """Return it as it is."""

@@ -46,7 +46,7 @@ class CountingQueue:
 def draft(tenant: str, name: str, status: Status, now: datetime, policy: lifecycle.Policy) -> Domain:
     """Return a domain, PENDING or VERIFIED, as if created now: its records are those that it would get."""
     plain = sample_domain(tenant, name, mail_from=name)
-    identity = PROVIDER.create_identity(ports.IdentityRef(name, plain.region))
+    identity = PROVIDER.find_identity(ports.IdentityRef(name, plain.region)).identity
     issued = records.required_for(
         name,
         identity,

@@ -4,6 +4,7 @@ import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -56,13 +57,18 @@ class SesMailProvider:
         self._clients: dict[str, RegionClient] = {}
         self._making = threading.Lock()
 
-    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> Identity:
+    def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> FoundIdentity:
         """See `MailProvider.create_identity`."""
         until = None if wait is None else time.monotonic() + wait.total_seconds()
         tags = [{"Key": _TAG, "Value": self._installation}]
 
-        def read(answer: Mapping[str, Any]) -> Identity:
-            return _identity(ref, answer["DkimAttributes"]["Tokens"], answer["DkimAttributes"])
+        def read(answer: Mapping[str, Any]) -> FoundIdentity:
+            return FoundIdentity(
+                identity=_identity(ref, answer["DkimAttributes"]["Tokens"], answer["DkimAttributes"]),
+                state=ProviderState.PENDING,
+                is_ours=True,
+                mail_from=ref.name,
+            )
 
         try:
             return self._client(ref.region).call(
@@ -77,7 +83,7 @@ class SesMailProvider:
                 ) from refused
             raise _odd(ref, refused) from refused
 
-    def _adopt(self, ref: IdentityRef, until: float | None) -> Identity:
+    def _adopt(self, ref: IdentityRef, until: float | None) -> FoundIdentity:
         found, origin = self._find(ref, until) or (None, "")
         if found is None:
             raise ServiceError(
@@ -94,7 +100,7 @@ class SesMailProvider:
                 violations=[Violation(f"identities/{ref.name}", "signs with keys of its own (BYODKIM)")],
             )
         # One that was verified in another way has no tokens until it is told to sign.
-        return found.identity if found.identity.dkim_tokens else self._sign(ref, until)
+        return found if found.identity.dkim_tokens else replace(found, identity=self._sign(ref, until))
 
     def find_identity(self, ref: IdentityRef) -> FoundIdentity | None:
         """See `MailProvider.find_identity`."""
@@ -113,7 +119,7 @@ class SesMailProvider:
             tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags", ())}
             found = FoundIdentity(
                 identity=_identity(ref, tokens, dkim),
-                state=_STATES[answer["VerificationStatus"]],
+                state=_state(answer["VerificationStatus"], answer["VerifiedForSendingStatus"]),
                 is_ours=self.is_ours(tags),
                 mail_from=mail_from.get("MailFromDomain") or ref.name,
                 mail_from_failed=mail_from.get("MailFromDomainStatus") == "FAILED",
@@ -176,7 +182,7 @@ class SesMailProvider:
 
         def read(answer: Mapping[str, Any]) -> str | None:
             states.update(
-                (each["IdentityName"], _listed_state(each))
+                (each["IdentityName"], _state(each["VerificationStatus"], each["SendingEnabled"]))
                 for each in answer["EmailIdentities"]
                 if each["IdentityType"] != "EMAIL_ADDRESS"
             )
@@ -228,10 +234,10 @@ def _identity(ref: IdentityRef, tokens: Any, dkim: Mapping[str, Any]) -> Identit
     )
 
 
-def _listed_state(listed: Mapping[str, Any]) -> ProviderState:
-    state = _STATES[listed["VerificationStatus"]]
+def _state(status: str, may_send: bool) -> ProviderState:  # noqa: FBT001 - as SES tells it
+    state = _STATES[status]
     # It may have found the records and not let send all the same.
-    return ProviderState.FALTERING if state is ProviderState.READY and not listed["SendingEnabled"] else state
+    return ProviderState.FALTERING if state is ProviderState.READY and not may_send else state
 
 
 def _odd(ref: IdentityRef, refused: RefusedError) -> ServiceError:
