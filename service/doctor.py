@@ -44,14 +44,17 @@ def _database(settings: Settings) -> Diagnosis:
     if is_sqlite and not Path(url.removeprefix(_SQLITE)).exists():
         return warning(subject, "the file is not there", "the first start of the server makes it")
     try:
-        current, needed = store.level(url)
+        level = store.level(url)
     except ServiceError as error:
         advice = "look at KRAITER_DATABASE_URL, and whether the database runs"
         return failure(subject, error.message, advice)
-    text = f"{'SQLite' if is_sqlite else 'PostgreSQL'} at migration {current or 'none'}"
-    if current == needed:
-        return ok(subject, text)
-    text += f", and this program needs {needed}"
+    kind = "SQLite" if is_sqlite else "PostgreSQL"
+    text = f"{kind} {level}"
+    if level.is_newer:
+        advice = "run the newer version, or restore the backup from before its migration"
+        return failure(subject, f"{text}: this program is older than its database", advice)
+    if level.current == level.needed:
+        return ok(subject, f"{kind} at migration {level.current}")
     if is_sqlite:
         return warning(subject, text, "the next start of the server migrates it")
     return failure(subject, text, "run `python -m service migrate`")

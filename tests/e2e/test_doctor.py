@@ -1,8 +1,10 @@
 """`python -m service doctor`: a line for each thing that the service needs, and an exit code."""
 
 import re
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,25 @@ def test_a_database_that_is_not_there_yet(tmp_path: Path, dns_settings: dict[str
     assert done.returncode == 0
     assert seen(done, "warning") == {"database": "the file is not there"}
     assert not (tmp_path / "kraiter.db").exists()
+
+
+def test_a_database_of_a_newer_version(tmp_path: Path, dns_settings: dict[str, str]) -> None:
+    """After a rollback no migration helps: the doctor says what does, and the server does not start."""
+    server = ServerProcess(tmp_path, sqlite_url(tmp_path), dns_settings)
+    server.command("migrate").check_returncode()
+    with closing(sqlite3.connect(tmp_path / "kraiter.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '0099'")
+    done = server.command("doctor")
+    assert done.returncode == 1
+    assert seen(done, "failure") == {
+        "database": "SQLite at migration 0099, and this program needs 0006: "
+        "this program is older than its database"
+    }
+    for command in ("serve", "migrate"):
+        done = server.command(command)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("this program is older than its database, at migration 0099")
 
 
 def test_settings_that_cannot_be_used(tmp_path: Path) -> None:
