@@ -14,6 +14,7 @@ from tests.e2e.ses_settings import HERE, THERE, settings
 from tests.support.authority import LoopbackDns
 from tests.support.moto import MotoServer, moto
 from tests.support.postgres import PostgresServer
+from tests.support.refuser import refuser
 from tests.support.server import NO_DNS, ServerProcess
 from tests.support.ses import SesServer
 from tests.support.waiting import until
@@ -27,6 +28,7 @@ PATIENT = {
     "KRAITER_IDENTITY_LEASE": "20s",
 }
 """The doctor asks once: a busy machine is no failure of what it asks."""
+NOBODY = "http://127.0.0.1:9"
 LINE = re.compile(r"(ok|warning|failure) +([^:]+(?::[A-Z]\w+)?): (.+?)(?: -> (.+))?")
 
 
@@ -116,6 +118,51 @@ def test_what_is_away(tmp_path: Path, empty_postgres: str) -> None:
     done = server.command("doctor")
     assert "database" in seen(done, "failure")
     assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("provider", "wrong", "told"),
+    [
+        ("ses", {"AWS_PROFILE": "nobody"}, "cannot be read (ProfileNotFound)"),
+        ("local", {"AWS_EC2_METADATA_DISABLED": "true"}, "none found"),
+    ],
+)
+def test_without_credentials(
+    tmp_path: Path, dns_settings: dict[str, str], provider: str, wrong: dict[str, str], told: str
+) -> None:
+    """That is told once, also of queues alone, and what needs them is not looked at; the rest is."""
+    nowhere = {"AWS_CONFIG_FILE": f"{tmp_path}/none", "AWS_SHARED_CREDENTIALS_FILE": f"{tmp_path}/none"}
+    mail = {
+        "KRAITER_MAIL_PROVIDER": provider,
+        "KRAITER_SES_ENDPOINT_URL": NOBODY,
+        "KRAITER_SES_EVENT_QUEUES": f"{NOBODY}/123456789012/events",
+    }
+    server = ServerProcess(tmp_path, sqlite_url(tmp_path), {**dns_settings, **nowhere, **mail, **wrong})
+    server.command("migrate").check_returncode()
+    done = server.command("doctor")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert seen(done, "failure") == {"credentials": told}
+    assert seen(done, "warning") == {
+        "Amazon SES and queues": "were not looked at",
+        "queue events": "was never read",
+    }
+    assert seen(done, "ok")["dead letters"] == "none"
+
+
+def test_a_role_that_may_not_be_assumed(tmp_path: Path, dns_settings: dict[str, str]) -> None:
+    """What STS answers is told in a line, and nowhere else."""
+    (tmp_path / "token").write_text("token")
+    with refuser({"AssumeRoleWithWebIdentity": "AccessDenied"}) as address:
+        role = {
+            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/kraiter",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": f"{tmp_path}/token",
+            "AWS_ENDPOINT_URL_STS": address,
+        }
+        mail = {"KRAITER_MAIL_PROVIDER": "ses", "KRAITER_SES_ENDPOINT_URL": NOBODY}
+        server = ServerProcess(tmp_path, sqlite_url(tmp_path), {**dns_settings, **role, **mail})
+        done = server.command("doctor")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert seen(done, "failure") == {"credentials": "AssumeRoleWithWebIdentity answered AccessDenied"}
 
 
 @pytest.fixture

@@ -2,18 +2,23 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from service.core.diagnosis import Diagnosis, Level
 from service.mail.ses.client import connect
 from service.mail.ses.examination import Examination
-from service.mail.ses.probing import examine_credentials
+from service.mail.ses.probing import examine_by, examine_credentials
 from service.mail.ses.queue import connect_queue
 from service.mail.ses.queue_examination import examine_queue
 from tests.support.moto import ENVIRONMENT, MotoServer, moto
+from tests.support.refuser import refuser
 from tests.support.server import ROOT
 from tests.support.ses import SesServer
 
@@ -47,13 +52,17 @@ def ses() -> Iterator[SesServer]:
 
 def examined(ses: SesServer, known: dict[str, bool] | None = None) -> list[Diagnosis]:
     """Return what is said of a region."""
+    return list(examining(ses, known))
+
+
+def examining(ses: SesServer, known: dict[str, bool] | None = None) -> Iterator[Diagnosis]:
+    """Say it one by one."""
     client = connect(HERE, endpoint_url=ses.url, timeout=timedelta(seconds=5))
     examination = Examination(
         HERE, client, is_ours=lambda tags: "ours" in tags.values(), pause=lambda _: None
     )
-    found = list(examination.run(known))
+    yield from examination.run(known)
     client.close()
-    return found
 
 
 def not_well(found: list[Diagnosis]) -> list[Diagnosis]:
@@ -158,14 +167,118 @@ def test_credentials_that_aws_does_not_know_are_told_once(ses: SesServer) -> Non
     assert told.text == "refuses the credentials (UnrecognizedClientException)"
 
 
-def test_credentials_are_found_or_not(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    """Where boto3 looks for them; they are not shown."""
-    found = examine_credentials()
-    assert (found.level, found.text) == (Level.OK, "found (env)")
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action != "TagResource"])
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [("AccountSuspendedException", "documentation"), ("ServiceUnavailable", "try again")],
+)
+def test_an_answer_that_says_nothing_of_a_permission_is_a_failure(
+    ses: SesServer, action: str, code: str, advice: str
+) -> None:
+    """Nothing that would have come after it is called well."""
+    ses.fail(HERE, code, operation=action)
+    *before, told = examined(ses, {})
+    assert [each.subject for each in before] == [f"ses:{each}" for each in ACTIONS[: ACTIONS.index(action)]]
+    assert not_well(before) == []
+    assert (told.level, told.subject) == (Level.FAILURE, "SES in eu-west-1")
+    assert told.text == f"{action} answered {code}"
+    assert advice in told.advice
+
+
+@pytest.mark.parametrize("action", ["GetAccount", "ListEmailIdentities"])
+def test_what_has_to_succeed_is_not_allowed_by_a_refusal(ses: SesServer, action: str) -> None:
+    """Only of a name that is none are wrong requests expected."""
+    ses.fail(HERE, "BadRequestException", operation=action)
+    assert examined(ses)[-1].text == f"{action} answered BadRequestException"
+
+
+def test_a_region_that_is_full_is_no_lack_of_permission(ses: SesServer) -> None:
+    """How full it is is told elsewhere."""
+    ses.fail(HERE, "LimitExceededException", 2, operation="CreateEmailIdentity")
+    assert not_well(examined(ses, {})) == []
+
+
+@pytest.mark.parametrize("action", ["GetAccount", "ListEmailIdentities"])
+def test_what_is_refused_after_it_was_allowed_is_told(ses: SesServer, action: str) -> None:
+    """No refusal ends in silence."""
+    going_on = examining(ses, {})
+    assert not_well(list(islice(going_on, len(ACTIONS)))) == []
+    ses.deny(action)
+    assert [(each.subject, each.text) for each in not_well(list(going_on))] == [
+        (f"ses:{action}", "not allowed in eu-west-1")
+    ]
+
+
+def credentials() -> Diagnosis:
+    """Return what is said of the credentials."""
+    return examine_credentials(HERE, timedelta(milliseconds=500))
+
+
+@pytest.fixture
+def _nothing_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", f"{tmp_path}/none")
     monkeypatch.setenv("AWS_CONFIG_FILE", f"{tmp_path}/none")
-    assert examine_credentials().level is Level.FAILURE
+
+
+@pytest.fixture
+def _role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _nothing_found: None) -> None:
+    (tmp_path / "token").write_text("token")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/kraiter")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", f"{tmp_path}/token")
+
+
+def test_credentials_are_found() -> None:
+    """Where boto3 looks for them; they are not shown."""
+    assert credentials() == (Level.OK, "credentials", "found (env)", "")
+
+
+@pytest.mark.usefixtures("_nothing_found")
+def test_credentials_are_not_found() -> None:
+    """What to set is told."""
+    told = credentials()
+    assert (told.level, told.text) == (Level.FAILURE, "none found")
+
+
+def test_a_profile_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the credentials, and of whatever else they would have been used for."""
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    told = credentials()
+    assert (told.level, told.text) == (Level.FAILURE, "cannot be read (ProfileNotFound)")
+    url = "http://127.0.0.1:9/123456789012/queue"
+    (of_queue,) = examine_by(partial(connect_queue, url, region=HERE), "queue", partial(examine_queue, url))
+    assert (of_queue.level, of_queue.text) == (Level.FAILURE, "cannot be asked (ProfileNotFound)")
+
+
+@pytest.mark.usefixtures("_role")
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidIdentityToken"])
+def test_a_role_that_may_not_be_assumed_is_told_once(
+    ses: SesServer, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """It is a matter of the role, and of no permission of it."""
+    with refuser({"AssumeRoleWithWebIdentity": code}) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", address)
+        told = credentials()
+        assert examined(ses) == [told]
+    assert (told.level, told.subject) == (Level.FAILURE, "credentials")
+    assert told.text == f"AssumeRoleWithWebIdentity answered {code}"
+    assert "trust policy" in told.advice
+
+
+@pytest.mark.usefixtures("_role")
+def test_a_token_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its file is read by boto3, which raises what it meets."""
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", f"{tmp_path}/none")
+    assert credentials().text == "cannot be read (FileNotFoundError)"
+
+
+@pytest.mark.usefixtures("_role")
+def test_credentials_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor for as long as boto3 would, which is minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert credentials().text == "cannot be read (ReadTimeoutError)"
 
 
 def test_a_queue_that_can_be_read(moto: MotoServer) -> None:
@@ -187,11 +300,32 @@ def test_a_queue_that_can_be_read(moto: MotoServer) -> None:
 
 
 def test_a_queue_that_is_not_there(moto: MotoServer) -> None:
-    """It is told, not raised."""
+    """It is told, not raised, and nothing of it is called well."""
     url = moto.queue() + "-lost"
-    told = not_well(list(examine_queue(url, connect_queue(url, region=HERE))))
-    assert [each.level for each in told] == [Level.FAILURE]
-    assert "cannot be read" in told[0].text
+    (told,) = examine_queue(url, connect_queue(url, region=HERE))
+    assert told.level is Level.FAILURE
+    assert told.text == "GetQueueAttributes answered AWS.SimpleQueueService.NonExistentQueue"
+    assert told.advice == "look at KRAITER_SES_EVENT_QUEUES"
+
+
+@pytest.mark.parametrize("value", ["InvalidParameterValue", "InvalidParameterValueException"])
+@pytest.mark.parametrize("receipt", ["ReceiptHandleIsInvalid", "InvalidParameterValueException"])
+def test_what_a_queue_is_asked_in_vain_is_allowed(value: str, receipt: str) -> None:
+    """In whatever words it says so; other answers are failures."""
+    denied = {"GetQueueAttributes": "AccessDeniedException"}
+    with refuser(denied | {"ReceiveMessage": value, "DeleteMessage": receipt}) as address:
+        url = f"{address}/123456789012/queue"
+        found = list(examine_queue(url, connect_queue(url, region=HERE)))
+    assert [(each.subject, each.level) for each in found] == [
+        ("sqs:GetQueueAttributes", Level.FAILURE),
+        ("sqs:ReceiveMessage", Level.OK),
+        ("sqs:DeleteMessage", Level.OK),
+    ]
+    with refuser(denied | {"ReceiveMessage": value}) as address:
+        url = f"{address}/123456789012/queue"
+        found = list(examine_queue(url, connect_queue(url, region=HERE)))
+    assert [each.level for each in found] == [Level.FAILURE, Level.OK, Level.FAILURE]
+    assert found[-1].text == "DeleteMessage answered InvalidAction"
 
 
 def test_a_queue_that_nobody_answers_for(moto: MotoServer) -> None:
