@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ from service.store.sql import SqlStore
 
 _SQLITE = "sqlite:///"
 _MOST_LETTERS = 1000
+_STALE = timedelta(minutes=1)
+"""A queue is not being read that was read last so long ago: servers note it every ten seconds, or twenty."""
+_LATE = timedelta(minutes=5)
+"""A lag that is more than a passing burst."""
 
 
 def examine(settings: Settings, dns_name: str) -> Iterator[Diagnosis]:
@@ -164,8 +168,14 @@ def _lag(opened: SqlStore, url: str) -> Diagnosis:
     lag = opened.lags().get(url)
     if lag is None:
         return warning(subject, "was never read", "start a server with this queue")
-    age = (datetime.now(UTC) - lag.time).total_seconds()
-    return ok(subject, f"{lag.lag.total_seconds():.1f} s behind when it was read last, {age:.0f} s ago")
+    age = datetime.now(UTC) - lag.time
+    text = f"{lag.lag.total_seconds():,.1f} s behind when it was read last, {age.total_seconds():,.0f} s ago"
+    if age > _STALE:
+        advice = "start a server with this queue, or see in its log what interrupts it (ingest_interrupted)"
+        return warning(subject, text, advice)
+    if lag.lag > _LATE:
+        return warning(subject, text, "start more servers, or raise KRAITER_SES_EVENT_THREADS")
+    return ok(subject, text)
 
 
 def _letters(opened: SqlStore) -> Diagnosis:

@@ -5,10 +5,14 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from service.clock import SystemClock
+from service.ports import QueueLag
+from service.store.sql import open_store
 from tests.e2e.conftest import Serve, sqlite_url
 from tests.e2e.ses_settings import HERE, THERE, settings
 from tests.support.authority import LoopbackDns
@@ -147,6 +151,36 @@ def test_without_credentials(
         "queue events": "was never read",
     }
     assert seen(done, "ok")["dead letters"] == "none"
+
+
+def test_how_far_behind_queues_are_read(tmp_path: Path, dns_settings: dict[str, str]) -> None:
+    """It is well as long as they are read, and soon."""
+    queues = {name: f"{NOBODY}/123456789012/{name}" for name in ("fine", "dead", "late", "never")}
+    server = ServerProcess(
+        tmp_path,
+        sqlite_url(tmp_path),
+        {**dns_settings, "KRAITER_SES_EVENT_QUEUES": ",".join(queues.values())},
+    )
+    server.command("migrate").check_returncode()
+    now = datetime.now(UTC)
+    with closing(open_store(server.database_url, clock=SystemClock())) as store:
+        store.note_lag(queues["fine"], QueueLag(now, timedelta(minutes=4)))
+        store.note_lag(queues["dead"], QueueLag(now - timedelta(hours=1), timedelta(0)))
+        store.note_lag(queues["late"], QueueLag(now, timedelta(minutes=6)))
+    about = {
+        subject: (level, text, advice)
+        for level, subject, text, advice in lines(server.command("doctor"))
+        if subject.startswith("queue") and level != "failure"
+    }
+    assert about["queue fine"][0] == "ok"
+    assert about["queue never"][:2] == ("warning", "was never read")
+    level, text, advice = about["queue dead"]
+    assert level == "warning"
+    assert re.fullmatch(r"0\.0 s behind when it was read last, 3,6\d\d s ago", text)
+    assert "start a server" in advice
+    level, text, advice = about["queue late"]
+    assert (level, text.partition(",")[0]) == ("warning", "360.0 s behind when it was read last")
+    assert "start more servers" in advice
 
 
 def test_a_role_that_may_not_be_assumed(tmp_path: Path, dns_settings: dict[str, str]) -> None:
