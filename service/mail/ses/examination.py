@@ -12,10 +12,14 @@ _NOBODY = "kraiter-doctor.invalid"
 _NO_NAME = "kraiter doctor"
 """No name at all: SES refuses to make an identity of it, after it has looked whether we may make any."""
 _MOST_LISTED = 5
-_MOST_LOOKED_AT = 10
-"""How many identities of others are read to see whose they are: each takes a request."""
+_MOST_LOOKED_AT = 100
+"""How many identities of no domain are read to see whose they are: each takes a request."""
+_PACE = 1.0
+"""Seconds between these: what SES takes from an account by default, servers beside us."""
+_QUICKLY = 10
+"""Of so many nobody has to be told that they take time."""
 _QUOTA = 10_000
-"""The most identities of a region (Amazon SES Developer Guide, "Service quotas")."""
+"""The most identities of a region, of all kinds (Amazon SES Developer Guide, "Service quotas")."""
 _NEARLY = 0.8
 
 
@@ -129,46 +133,53 @@ class Examination:
             yield warning(subject, text, "request a higher quota, or put new domains into another region")
         else:
             yield ok(subject, text)
-        if missing := sorted(name for name, is_needed in known.items() if is_needed and name not in listed):
+        names = {each["IdentityName"] for each in listed if each["IdentityType"] != "EMAIL_ADDRESS"}
+        if missing := sorted(name for name, is_needed in known.items() if is_needed and name not in names):
             yield warning(
                 subject,
                 f"{_few(missing)} should be there and are not",
                 "a server that runs makes them again within minutes",
             )
-        yield from self._strangers(sorted(listed - known.keys()))
+        if strangers := sorted(names - known.keys()):
+            yield from self._strangers(strangers)
 
     def _strangers(self, names: Sequence[str]) -> Iterator[Diagnosis]:
         """Tell of identities that no domain of ours needs."""
         subject = f"identities in {self._region}"
-        ours = []
-        for name in names[:_MOST_LOOKED_AT]:
-            found = self._ask("GetEmailIdentity", ends=_WRONG_NAME, EmailIdentity=name).answer
-            if self._is_ours({tag["Key"]: tag["Value"] for tag in found.get("Tags", ())}):
-                ours.append(name)
-        looked = (
-            f" (of {len(names)}, {_MOST_LOOKED_AT} were looked at)" if len(names) > _MOST_LOOKED_AT else ""
-        )
+        most = 0 if "GetEmailIdentity" in self._lacking else min(len(names), _MOST_LOOKED_AT)
+        # From all over: those of others may all begin with the same letters.
+        looked_at = [names[number * len(names) // most] for number in range(most)]
+        if len(looked_at) > _QUICKLY:
+            yield ok(
+                subject, f"{len(names):,} belong to no domain: {len(looked_at)} are looked at, one a second"
+            )
+        whose = {name: tags for name in looked_at if (tags := self._tags(name)) is not None}
+        ours = [name for name, tags in whose.items() if self._is_ours(tags)]
         if ours:
             yield warning(
                 subject,
-                f"{_few(ours)} were made by this installation, and no domain needs them{looked}",
+                f"{_few(ours)} were made by this installation, and no domain needs them",
                 "after a restore create the domains again, which adopts them, or delete them by hand",
             )
-        if len(names) > len(ours):
-            yield ok(subject, f"{len(names) - len(ours)} are others', and left alone{looked}")
+        if len(whose) > len(ours):
+            yield ok(subject, f"{len(whose) - len(ours)} are others', and left alone")
+        if len(names) > len(looked_at):
+            yield ok(subject, f"{len(names) - len(looked_at):,} more belong to no domain: not looked at")
 
-    def _listed(self) -> set[str]:
-        names: set[str] = set()
+    def _tags(self, name: str) -> Mapping[str, str] | None:
+        """Return the tags of an identity; None where it has gone."""
+        self._pause(_PACE)
+        found = self._ask("GetEmailIdentity", ends=_WRONG_NAME, EmailIdentity=name).answer
+        return {tag["Key"]: tag["Value"] for tag in found.get("Tags", ())} if found else None
+
+    def _listed(self) -> Sequence[Mapping[str, str]]:
+        found: list[Mapping[str, str]] = []
         page: dict[str, Any] = {}
         while True:
             answer = self._needed("ListEmailIdentities", PageSize=1000, **page)
-            names |= {
-                each["IdentityName"]
-                for each in answer["EmailIdentities"]
-                if each["IdentityType"] != "EMAIL_ADDRESS"
-            }
+            found += answer["EmailIdentities"]
             if not answer.get("NextToken"):
-                return names
+                return found
             page = {"NextToken": answer["NextToken"]}
 
     def _needed(self, action: str, **parameters: Any) -> Mapping[str, Any]:
