@@ -94,11 +94,16 @@ def test_a_permission_that_lacks_is_named(ses: SesServer, action: str) -> None:
 def test_the_readme_has_the_policy_for_just_what_is_looked_at(ses: SesServer, moto: MotoServer) -> None:
     """Whoever follows it is not told that something lacks, and grants nothing in vain."""
     text = (ROOT / "README.md").read_text()
-    (policy,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    policy, of_key = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     granted = [action for statement in policy["Statement"] for action in statement["Action"]]
     url = moto.queue()
     found = [*examined(ses), *examine_queue(url, connect_queue(url, region=HERE))]
     assert sorted(granted) == sorted(each.subject for each in found if ":" in each.subject)
+    # And one that cannot be looked at, which is told instead.
+    url = moto.queue(KmsMasterKeyId="alias/own")
+    told = list(examine_queue(url, connect_queue(url, region=HERE)))[-1]
+    assert told.text.startswith("encrypted with alias/own")
+    assert [action for action in of_key["Action"] if action in told.text] == of_key["Action"] != []
 
 
 def test_what_the_account_may_not(ses: SesServer) -> None:
@@ -337,6 +342,12 @@ def test_a_queue_that_can_be_read(moto: MotoServer) -> None:
         QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"], MaxNumberOfMessages=10
     )
     assert {each["Attributes"]["ApproximateReceiveCount"] for each in received["Messages"]} == {"1"}
+
+
+def test_a_key_of_aws_needs_no_permission(moto: MotoServer) -> None:
+    """Nothing is said of it."""
+    url = moto.queue(KmsMasterKeyId="alias/aws/sqs")
+    assert "messages wait" in list(examine_queue(url, connect_queue(url, region=HERE)))[-1].text
 
 
 def test_a_queue_that_is_not_there(moto: MotoServer) -> None:

@@ -9,6 +9,9 @@ from service.mail.ses.probing import Asked, Stopped, ask, permission
 
 _WAITING = "ApproximateNumberOfMessages"
 _UNDER_WAY = "ApproximateNumberOfMessagesNotVisible"
+_KEY = "KmsMasterKeyId"
+_KEY_OF_AWS = "alias/aws/sqs"
+"""The key for which nobody needs a permission (Amazon SQS Developer Guide, "Key management")."""
 _TOO_MANY = 11
 """Messages of one call: SQS gives ten at most, and refuses, having looked whether we may have any."""
 _NO_RECEIPT = "kraiter-doctor"
@@ -28,7 +31,7 @@ def examine_queue(
         return ask(client, action, subject, ends=ends, pause=pause, QueueUrl=url, **parameters)
 
     try:
-        looked = asked("GetQueueAttributes", AttributeNames=[_WAITING, _UNDER_WAY])
+        looked = asked("GetQueueAttributes", AttributeNames=[_WAITING, _UNDER_WAY, _KEY])
         yield permission("sqs:GetQueueAttributes", looked, f"on {subject}")
         reception = asked("ReceiveMessage", ends=_WRONG_VALUE, MaxNumberOfMessages=_TOO_MANY)
         yield permission("sqs:ReceiveMessage", reception, f"on {subject}")
@@ -38,5 +41,10 @@ def examine_queue(
         yield stopped.diagnosis
         return
     if looked.is_allowed:
-        waiting, under_way = (int(looked.answer["Attributes"][name]) for name in (_WAITING, _UNDER_WAY))
+        attributes = looked.answer["Attributes"]
+        waiting, under_way = int(attributes[_WAITING]), int(attributes[_UNDER_WAY])
         yield ok(subject, f"{waiting:,} messages wait, {under_way:,} are being counted")
+        key = attributes.get(_KEY) or _KEY_OF_AWS
+        if key != _KEY_OF_AWS:
+            # SQS asks for the key once there is a message to decrypt.
+            yield ok(subject, f"encrypted with {key}: whether kms:Decrypt is allowed cannot be tried")
