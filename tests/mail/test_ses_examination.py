@@ -2,23 +2,18 @@
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
 from service.core.diagnosis import Diagnosis, Level
 from service.mail.ses.client import connect
 from service.mail.ses.examination import Examination
-from service.mail.ses.probing import examine_by, examine_credentials
 from service.mail.ses.queue import connect_queue
 from service.mail.ses.queue_examination import examine_queue
 from tests.support.moto import ENVIRONMENT, MotoServer, moto
-from tests.support.refuser import refuser
 from tests.support.server import ROOT
 from tests.support.ses import SesServer
 
@@ -252,135 +247,3 @@ def test_what_is_refused_after_it_was_allowed_is_told(ses: SesServer, action: st
     assert [(each.subject, each.text) for each in not_well(list(going_on))] == [
         (f"ses:{action}", "not allowed in eu-west-1")
     ]
-
-
-def credentials() -> Diagnosis:
-    """Return what is said of the credentials."""
-    return examine_credentials(HERE, timedelta(milliseconds=500))
-
-
-@pytest.fixture
-def _nothing_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", f"{tmp_path}/none")
-    monkeypatch.setenv("AWS_CONFIG_FILE", f"{tmp_path}/none")
-
-
-@pytest.fixture
-def _role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _nothing_found: None) -> None:
-    (tmp_path / "token").write_text("token")
-    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/kraiter")
-    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", f"{tmp_path}/token")
-
-
-def test_credentials_are_found() -> None:
-    """Where boto3 looks for them; they are not shown."""
-    assert credentials() == (Level.OK, "credentials", "found (env)", "")
-
-
-@pytest.mark.usefixtures("_nothing_found")
-def test_credentials_are_not_found() -> None:
-    """What to set is told."""
-    told = credentials()
-    assert (told.level, told.text) == (Level.FAILURE, "none found")
-
-
-def test_a_profile_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the credentials, and of whatever else they would have been used for."""
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    told = credentials()
-    assert (told.level, told.text) == (Level.FAILURE, "cannot be read (ProfileNotFound)")
-    url = "http://127.0.0.1:9/123456789012/queue"
-    (of_queue,) = examine_by(partial(connect_queue, url, region=HERE), "queue", partial(examine_queue, url))
-    assert (of_queue.level, of_queue.text) == (Level.FAILURE, "cannot be asked (ProfileNotFound)")
-
-
-@pytest.mark.usefixtures("_role")
-@pytest.mark.parametrize("code", ["AccessDenied", "InvalidIdentityToken"])
-def test_a_role_that_may_not_be_assumed_is_told_once(
-    ses: SesServer, monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
-    """It is a matter of the role, and of no permission of it."""
-    with refuser({"AssumeRoleWithWebIdentity": code}) as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", address)
-        told = credentials()
-        assert examined(ses) == [told]
-    assert (told.level, told.subject) == (Level.FAILURE, "credentials")
-    assert told.text == f"AssumeRoleWithWebIdentity answered {code}"
-    assert "trust policy" in told.advice
-
-
-@pytest.mark.usefixtures("_role")
-def test_a_token_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Its file is read by boto3, which raises what it meets."""
-    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", f"{tmp_path}/none")
-    assert credentials().text == "cannot be read (FileNotFoundError)"
-
-
-@pytest.mark.usefixtures("_role")
-def test_credentials_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor for as long as boto3 would, which is minutes."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert credentials().text == "cannot be read (ReadTimeoutError)"
-
-
-def test_a_queue_that_can_be_read(moto: MotoServer) -> None:
-    """With what waits in it, of which nothing is taken."""
-    url = moto.queue()
-    moto.put(url, ["one", "two"])
-    found = list(examine_queue(url, connect_queue(url, region=HERE)))
-    assert not_well(found) == []
-    assert [each.subject for each in found[:3]] == [
-        "sqs:GetQueueAttributes",
-        "sqs:ReceiveMessage",
-        "sqs:DeleteMessage",
-    ]
-    assert found[-1].text == "2 messages wait, 0 are being counted"
-    received = moto.sqs.receive_message(
-        QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"], MaxNumberOfMessages=10
-    )
-    assert {each["Attributes"]["ApproximateReceiveCount"] for each in received["Messages"]} == {"1"}
-
-
-def test_a_key_of_aws_needs_no_permission(moto: MotoServer) -> None:
-    """Nothing is said of it."""
-    url = moto.queue(KmsMasterKeyId="alias/aws/sqs")
-    assert "messages wait" in list(examine_queue(url, connect_queue(url, region=HERE)))[-1].text
-
-
-def test_a_queue_that_is_not_there(moto: MotoServer) -> None:
-    """It is told, not raised, and nothing of it is called well."""
-    url = moto.queue() + "-lost"
-    (told,) = examine_queue(url, connect_queue(url, region=HERE))
-    assert told.level is Level.FAILURE
-    assert told.text == "GetQueueAttributes answered AWS.SimpleQueueService.NonExistentQueue"
-    assert told.advice == "look at KRAITER_SES_EVENT_QUEUES"
-
-
-@pytest.mark.parametrize("value", ["InvalidParameterValue", "InvalidParameterValueException"])
-@pytest.mark.parametrize("receipt", ["ReceiptHandleIsInvalid", "InvalidParameterValueException"])
-def test_what_a_queue_is_asked_in_vain_is_allowed(value: str, receipt: str) -> None:
-    """In whatever words it says so; other answers are failures."""
-    denied = {"GetQueueAttributes": "AccessDeniedException"}
-    with refuser(denied | {"ReceiveMessage": value, "DeleteMessage": receipt}) as address:
-        url = f"{address}/123456789012/queue"
-        found = list(examine_queue(url, connect_queue(url, region=HERE)))
-    assert [(each.subject, each.level) for each in found] == [
-        ("sqs:GetQueueAttributes", Level.FAILURE),
-        ("sqs:ReceiveMessage", Level.OK),
-        ("sqs:DeleteMessage", Level.OK),
-    ]
-    with refuser(denied | {"ReceiveMessage": value}) as address:
-        url = f"{address}/123456789012/queue"
-        found = list(examine_queue(url, connect_queue(url, region=HERE)))
-    assert [each.level for each in found] == [Level.FAILURE, Level.OK, Level.FAILURE]
-    assert found[-1].text == "DeleteMessage answered InvalidAction"
-
-
-def test_a_queue_that_nobody_answers_for(moto: MotoServer) -> None:
-    """Neither is this."""
-    url = "http://127.0.0.1:9/123456789012/queue"
-    (told,) = examine_queue(url, connect_queue(url, region=HERE))
-    assert told.text.startswith("does not answer")
