@@ -152,7 +152,7 @@ def test_of_many_strangers_some_are_looked_at(ses: SesServer) -> None:
     assert ours.text.startswith("orphan005.com, orphan020.com, ")
     assert "and 8 more were made by this installation" in ours.text
     assert (theirs.level, theirs.text) == (Level.OK, "87 are others', and left alone")
-    assert (rest.level, rest.text) == (Level.OK, "1,400 more belong to no domain: not looked at")
+    assert (rest.level, rest.text) == (Level.OK, "1,400 of no domain were not looked at")
     assert ses.counts(HERE)["GetEmailIdentity"] == 101
 
 
@@ -160,7 +160,7 @@ def test_of_strangers_that_nobody_may_look_at_nothing_is_said(ses: SesServer) ->
     """They may be ours."""
     ses.add(HERE, "stranger.com")
     ses.deny("GetEmailIdentity")
-    assert examined(ses, {})[-1].text == "1 more belong to no domain: not looked at"
+    assert examined(ses, {})[-1].text == "1 of no domain were not looked at"
 
 
 def test_a_stranger_that_has_gone_is_nobodys(ses: SesServer) -> None:
@@ -172,6 +172,32 @@ def test_a_stranger_that_has_gone_is_nobodys(ses: SesServer) -> None:
             ses.fail(HERE, "NotFoundException", operation="GetEmailIdentity")
             break
     assert list(going_on) == []
+
+
+@pytest.mark.parametrize("is_denied", [True, False])
+def test_what_was_found_before_nobody_could_look_any_more_is_told(ses: SesServer, *, is_denied: bool) -> None:
+    """Together with why."""
+    for name in ("orphan.com", "stranger.com", "unknown.com"):
+        ses.add(HERE, name, tags={"kraiter:installation": "ours" if name == "orphan.com" else "theirs"})
+    pauses: list[float] = []
+    third = 3
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == third and is_denied:
+            ses.deny("GetEmailIdentity")
+        elif len(pauses) == third:
+            ses.throttle(HERE, 5, operation="GetEmailIdentity")
+
+    client = connect(HERE, endpoint_url=ses.url, timeout=timedelta(seconds=5))
+    examination = Examination(HERE, client, is_ours=lambda tags: "ours" in tags.values(), pause=pause)
+    *_, count, why, ours, theirs, rest = examination.run({})
+    client.close()
+    assert count.text == "3 of 10,000"
+    assert why.text == ("not allowed in eu-west-1" if is_denied else "takes no more requests for now")
+    assert ours.text.startswith("orphan.com were made")
+    assert theirs.text == "1 are others', and left alone"
+    assert rest.text == "1 of no domain were not looked at"
 
 
 def test_addresses_count_for_the_quota(ses: SesServer) -> None:

@@ -146,31 +146,31 @@ class Examination:
     def _strangers(self, names: Sequence[str]) -> Iterator[Diagnosis]:
         """Tell of identities that no domain of ours needs."""
         subject = f"identities in {self._region}"
-        most = 0 if "GetEmailIdentity" in self._lacking else min(len(names), _MOST_LOOKED_AT)
-        # From all over: those of others may all begin with the same letters.
-        looked_at = [names[number * len(names) // most] for number in range(most)]
-        if len(looked_at) > _QUICKLY:
+        chosen = [] if "GetEmailIdentity" in self._lacking else _spread(names, _MOST_LOOKED_AT)
+        if len(chosen) > _QUICKLY:
             yield ok(
-                subject, f"{len(names):,} belong to no domain: {len(looked_at)} are looked at, one a second"
+                subject, f"{len(names):,} belong to no domain: {len(chosen)} are looked at, one a second"
             )
-        whose = {name: tags for name in looked_at if (tags := self._tags(name)) is not None}
-        ours = [name for name, tags in whose.items() if self._is_ours(tags)]
+        looked: dict[str, Mapping[str, Any]] = {}
+        try:
+            for name in chosen:
+                self._pause(_PACE)
+                looked[name] = self._needed("GetEmailIdentity", ends=_WRONG_NAME, EmailIdentity=name)
+        except Stopped as stopped:
+            yield stopped.diagnosis
+        # Without an answer are those that have gone meanwhile.
+        found = {name: _tags(identity) for name, identity in looked.items() if identity}
+        ours = [name for name, tags in found.items() if self._is_ours(tags)]
         if ours:
             yield warning(
                 subject,
                 f"{_few(ours)} were made by this installation, and no domain needs them",
                 "after a restore create the domains again, which adopts them, or delete them by hand",
             )
-        if len(whose) > len(ours):
-            yield ok(subject, f"{len(whose) - len(ours)} are others', and left alone")
-        if len(names) > len(looked_at):
-            yield ok(subject, f"{len(names) - len(looked_at):,} more belong to no domain: not looked at")
-
-    def _tags(self, name: str) -> Mapping[str, str] | None:
-        """Return the tags of an identity; None where it has gone."""
-        self._pause(_PACE)
-        found = self._ask("GetEmailIdentity", ends=_WRONG_NAME, EmailIdentity=name).answer
-        return {tag["Key"]: tag["Value"] for tag in found.get("Tags", ())} if found else None
+        if len(found) > len(ours):
+            yield ok(subject, f"{len(found) - len(ours)} are others', and left alone")
+        if len(names) > len(looked):
+            yield ok(subject, f"{len(names) - len(looked):,} of no domain were not looked at")
 
     def _listed(self) -> Sequence[Mapping[str, str]]:
         found: list[Mapping[str, str]] = []
@@ -198,6 +198,16 @@ class Examination:
         """See `ask`."""
         subject = f"SES in {self._region}"
         return ask(self._client, action, subject, ends=ends, pause=self._pause, **parameters)
+
+
+def _tags(identity: Mapping[str, Any]) -> Mapping[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in identity.get("Tags", ())}
+
+
+def _spread(names: Sequence[str], most: int) -> Sequence[str]:
+    """Return so many from all over: those of others may all begin with the same letters."""
+    count = min(len(names), most)
+    return [names[number * len(names) // count] for number in range(count)]
 
 
 def _few(names: Sequence[str]) -> str:
