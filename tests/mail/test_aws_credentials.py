@@ -90,6 +90,17 @@ def test_a_token_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.usefixtures("_role")
+@pytest.mark.parametrize(("code", "error"), [("fine", "KeyError"), ("<", "ResponseParserError")])
+def test_an_answer_without_credentials_is_told(
+    monkeypatch: pytest.MonkeyPatch, code: str, error: str
+) -> None:
+    """As something on the way gives, with its own page."""
+    with refuser({"AssumeRoleWithWebIdentity": code}, status=200) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", address)
+        assert credentials().text == f"cannot be read ({error})"
+
+
+@pytest.mark.usefixtures("_role")
 def test_credentials_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor for as long as boto3 would, which is minutes."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

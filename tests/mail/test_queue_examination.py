@@ -72,6 +72,24 @@ def test_what_a_queue_is_asked_in_vain_is_allowed(value: str, receipt: str) -> N
     assert found[-1].text == "DeleteMessage answered InvalidAction"
 
 
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("RequestExpired", "give others, or mend the clock"),
+        ("OptInRequired", "sign the account up for the service"),
+        ("InvalidAddress", "look at KRAITER_SES_EVENT_QUEUES"),
+        ("InvalidSecurity", "look that up in AWS's documentation"),
+    ],
+)
+def test_an_answer_has_its_advice(code: str, advice: str) -> None:
+    """A line, which names it; nothing else is tried."""
+    with refuser({"GetQueueAttributes": code}) as address:
+        url = f"{address}/123456789012/queue"
+        (told,) = examine_queue(url, connect_queue(url, region=HERE))
+    assert (told.level, told.advice) == (Level.FAILURE, advice)
+    assert code in told.text
+
+
 def test_a_queue_that_nobody_answers_for(moto: MotoServer) -> None:
     """Neither is this."""
     url = "http://127.0.0.1:9/123456789012/queue"

@@ -75,8 +75,8 @@ def examine_credentials(region: str, timeout: timedelta) -> Diagnosis:
             found.get_frozen_credentials()
     except ClientError as error:
         return _withheld(error)
-    except (BotoCoreError, OSError, ValueError) as error:
-        # The last two are of a file that is not there, and of nonsense in one.
+    except (BotoCoreError, ResponseParserError, OSError, LookupError, ValueError) as error:
+        # Of files that are not there, too, and of nonsense in them or in answers.
         return failure(
             _CREDENTIALS,
             f"cannot be read ({type(error).__name__})",
