@@ -13,6 +13,7 @@ from rich.table import Table
 
 from service import app, logs, settings
 from service.clock import SystemClock
+from service.core import names
 from service.core.diagnosis import Level, failure
 from service.core.errors import ServiceError
 from service.core.feedback import Tally, Unreadable
@@ -75,11 +76,18 @@ def show_settings() -> None:
     typer.echo(settings.table())
 
 
+def _domain(text: str) -> str:
+    try:
+        return names.parse(text)
+    except ServiceError as error:
+        raise typer.BadParameter(error.violations[0].description) from error
+
+
 @cli.command("doctor")
 def run_doctor(
     *,
     dns_name: Annotated[
-        str, typer.Option(metavar="DOMAIN", help="A domain by which DNS is tried.")
+        str, typer.Option(metavar="DOMAIN", help="A domain by which DNS is tried.", callback=_domain)
     ] = "example.com",
 ) -> None:
     """Look whether all that the service needs is there: a line for each thing, 1 where something fails."""

@@ -76,7 +76,8 @@ def run(settings: Settings) -> None:
     Raises:
         ServiceError: the database cannot be reached, or a bootstrap key that
             belongs to another.
-        store.NotMigratedError: on PostgreSQL, before `migrate`.
+        store.NotMigratedError: on PostgreSQL, before `migrate`; the database is
+            that of a newer program.
         OSError: the address cannot be listened on, or the key file not be written.
 
     """

@@ -2,6 +2,7 @@
 
 import secrets
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
@@ -26,6 +27,20 @@ class NotMigratedError(Exception):
     """The tables are not those that this version of the program works with."""
 
 
+class SchemaLevel(NamedTuple):
+    """Which migrations a database has had, and which this program needs."""
+
+    current: str | None
+    """The last that it has had, if any."""
+    needed: str
+    is_newer: bool
+    """Whether that is one of a newer program."""
+
+    def __str__(self) -> str:
+        """Say both."""
+        return f"at migration {self.current or 'none'}, and this program needs {self.needed}"
+
+
 def migrate(url: str) -> None:
     """Bring the tables up to date, and give a new database its identity.
 
@@ -33,6 +48,7 @@ def migrate(url: str) -> None:
     be done.
 
     Raises:
+        NotMigratedError: they are those of a newer program.
         ServiceError: DATABASE_UNAVAILABLE.
 
     """
@@ -40,6 +56,7 @@ def migrate(url: str) -> None:
     def work(connection: Connection) -> None:
         if database.is_postgresql:
             connection.execute(_LOCK, {"key": _LOCK_KEY})
+        _refuse_newer(_level(connection))
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -62,15 +79,14 @@ def check(database: Database) -> None:
         ServiceError: DATABASE_UNAVAILABLE.
 
     """
-    current, head = _level(database)
-    if current != head:
-        raise NotMigratedError(
-            f"the database is at migration {current or 'none'}, this program needs {head}: run `migrate`"
-        )
+    found = database.query(_level)
+    _refuse_newer(found)
+    if found.current != found.needed:
+        raise NotMigratedError(f"the database is {found}: run `migrate`")
 
 
-def level(url: str) -> tuple[str | None, str]:
-    """Return the migration that a database is at, if any, and the one that this program needs.
+def level(url: str) -> SchemaLevel:
+    """Return which migrations a database has had.
 
     Raises:
         ServiceError: DATABASE_UNAVAILABLE.
@@ -78,15 +94,24 @@ def level(url: str) -> tuple[str | None, str]:
     """
     database = Database(make_engine(url))
     try:
-        return _level(database)
+        return database.query(_level)
     finally:
         database.close()
 
 
-def _level(database: Database) -> tuple[str | None, str]:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    current = database.query(lambda connection: MigrationContext.configure(connection).get_current_revision())
-    return current, head or ""
+def _level(connection: Connection) -> SchemaLevel:
+    script = ScriptDirectory.from_config(_config())
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {None, *(each.revision for each in script.walk_revisions())}
+    return SchemaLevel(current, script.get_current_head() or "", current not in known)
+
+
+def _refuse_newer(found: SchemaLevel) -> None:
+    if found.is_newer:
+        raise NotMigratedError(
+            f"this program is older than its database, at migration {found.current}: "
+            "run the newer version, or restore the backup from before its migration"
+        )
 
 
 def new_epoch(url: str) -> None:

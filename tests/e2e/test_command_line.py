@@ -184,6 +184,9 @@ def test_every_wrong_value_of_a_policy_is_told_in_one_line(tmp_path: Path) -> No
         (("tenants", "set", "default", "--complaint-critical", "5 %"), "--complaint-critical"),
         (("tenants", "set", "default", "--messages-per-hour", "few"), "--messages-per-hour"),
         (("tenants", "set", "default", "--on-critical", "ignore"), "ignore"),
+        (("doctor", "--dns-name", "a..b"), "--dns-name"),
+        (("doctor", "--dns-name", f"{'x' * 300}.com"), "--dns-name"),
+        (("doctor", "--dns-name", ""), "--dns-name"),
     ],
     ids=lambda value: "-".join(value[:3]) if isinstance(value, tuple) else "",
 )

@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice
 
 import pytest
 
 from service.core.diagnosis import Diagnosis, Level
 from service.mail.ses.client import connect
 from service.mail.ses.examination import Examination
-from service.mail.ses.probing import examine_credentials
 from service.mail.ses.queue import connect_queue
 from service.mail.ses.queue_examination import examine_queue
 from tests.support.moto import ENVIRONMENT, MotoServer, moto
@@ -47,13 +47,17 @@ def ses() -> Iterator[SesServer]:
 
 def examined(ses: SesServer, known: dict[str, bool] | None = None) -> list[Diagnosis]:
     """Return what is said of a region."""
+    return list(examining(ses, known))
+
+
+def examining(ses: SesServer, known: dict[str, bool] | None = None) -> Iterator[Diagnosis]:
+    """Say it one by one."""
     client = connect(HERE, endpoint_url=ses.url, timeout=timedelta(seconds=5))
     examination = Examination(
         HERE, client, is_ours=lambda tags: "ours" in tags.values(), pause=lambda _: None
     )
-    found = list(examination.run(known))
+    yield from examination.run(known)
     client.close()
-    return found
 
 
 def not_well(found: list[Diagnosis]) -> list[Diagnosis]:
@@ -85,11 +89,16 @@ def test_a_permission_that_lacks_is_named(ses: SesServer, action: str) -> None:
 def test_the_readme_has_the_policy_for_just_what_is_looked_at(ses: SesServer, moto: MotoServer) -> None:
     """Whoever follows it is not told that something lacks, and grants nothing in vain."""
     text = (ROOT / "README.md").read_text()
-    (policy,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    policy, of_key = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     granted = [action for statement in policy["Statement"] for action in statement["Action"]]
     url = moto.queue()
     found = [*examined(ses), *examine_queue(url, connect_queue(url, region=HERE))]
     assert sorted(granted) == sorted(each.subject for each in found if ":" in each.subject)
+    # And one that cannot be looked at, which is told instead.
+    url = moto.queue(KmsMasterKeyId="alias/own")
+    told = list(examine_queue(url, connect_queue(url, region=HERE)))[-1]
+    assert told.text.startswith("encrypted with alias/own")
+    assert [action for action in of_key["Action"] if action in told.text] == of_key["Action"] != []
 
 
 def test_what_the_account_may_not(ses: SesServer) -> None:
@@ -118,7 +127,7 @@ def test_identities_that_do_not_fit_the_domains(ses: SesServer) -> None:
     found = examined(ses, {"known.com": True, "lost.com": True, "reserved.com": False})
     about = [(each.level, each.text) for each in found if each.subject == "identities in eu-west-1"]
     assert about == [
-        (Level.OK, "3 of 10,000"),
+        (Level.OK, "4 of 10,000"),
         (Level.WARNING, "lost.com should be there and are not"),
         (Level.WARNING, "orphan.com were made by this installation, and no domain needs them"),
         (Level.OK, "1 are others', and left alone"),
@@ -126,12 +135,78 @@ def test_identities_that_do_not_fit_the_domains(ses: SesServer) -> None:
 
 
 def test_of_many_strangers_some_are_looked_at(ses: SesServer) -> None:
-    """Each takes a request, and there are few of them in a second."""
-    for number in range(1_500):
+    """From all over the alphabet, as each takes a second; nothing is said of the others."""
+    for number in range(1_300):
         ses.add(HERE, f"d{number:04}.com")
-    found = examined(ses, {})
-    assert found[-1].text == "1500 are others', and left alone (of 1500, 10 were looked at)"
-    assert ses.counts(HERE)["GetEmailIdentity"] == 11
+    for number in range(200):
+        ses.add(HERE, f"orphan{number:03}.com", tags={"kraiter:installation": "ours"})
+    pauses: list[float] = []
+    client = connect(HERE, endpoint_url=ses.url, timeout=timedelta(seconds=5))
+    examination = Examination(HERE, client, is_ours=lambda tags: "ours" in tags.values(), pause=pauses.append)
+    *_, count, soon, ours, theirs, rest = examination.run({})
+    client.close()
+    assert count.text == "1,500 of 10,000"
+    assert soon.text == "1,500 belong to no domain: 100 are looked at, one a second"
+    assert pauses == [1.0] * 100
+    assert ours.level is Level.WARNING
+    assert ours.text.startswith("orphan005.com, orphan020.com, ")
+    assert "and 8 more were made by this installation" in ours.text
+    assert (theirs.level, theirs.text) == (Level.OK, "87 are others', and left alone")
+    assert (rest.level, rest.text) == (Level.OK, "1,400 of no domain were not looked at")
+    assert ses.counts(HERE)["GetEmailIdentity"] == 101
+
+
+def test_of_strangers_that_nobody_may_look_at_nothing_is_said(ses: SesServer) -> None:
+    """They may be ours."""
+    ses.add(HERE, "stranger.com")
+    ses.deny("GetEmailIdentity")
+    assert examined(ses, {})[-1].text == "1 of no domain were not looked at"
+
+
+def test_a_stranger_that_has_gone_is_nobodys(ses: SesServer) -> None:
+    """It was there when identities were listed."""
+    ses.add(HERE, "stranger.com")
+    going_on = examining(ses, {})
+    for told in going_on:
+        if told.text == "1 of 10,000":
+            ses.fail(HERE, "NotFoundException", operation="GetEmailIdentity")
+            break
+    assert list(going_on) == []
+
+
+@pytest.mark.parametrize("is_denied", [True, False])
+def test_what_was_found_before_nobody_could_look_any_more_is_told(ses: SesServer, *, is_denied: bool) -> None:
+    """Together with why."""
+    for name in ("orphan.com", "stranger.com", "unknown.com"):
+        ses.add(HERE, name, tags={"kraiter:installation": "ours" if name == "orphan.com" else "theirs"})
+    pauses: list[float] = []
+    third = 3
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == third and is_denied:
+            ses.deny("GetEmailIdentity")
+        elif len(pauses) == third:
+            ses.throttle(HERE, 5, operation="GetEmailIdentity")
+
+    client = connect(HERE, endpoint_url=ses.url, timeout=timedelta(seconds=5))
+    examination = Examination(HERE, client, is_ours=lambda tags: "ours" in tags.values(), pause=pause)
+    *_, count, why, ours, theirs, rest = examination.run({})
+    client.close()
+    assert count.text == "3 of 10,000"
+    assert why.text == ("not allowed in eu-west-1" if is_denied else "takes no more requests for now")
+    assert ours.text.startswith("orphan.com were made")
+    assert theirs.text == "1 are others', and left alone"
+    assert rest.text == "1 of no domain were not looked at"
+
+
+def test_addresses_count_for_the_quota(ses: SesServer) -> None:
+    """It is of identities of all kinds."""
+    ses.add(HERE, "known.com")
+    for number in range(7_999):
+        ses.add(HERE, f"{number}@known.com")
+    told = examined(ses, {"known.com": True})[-1]
+    assert (told.level, told.text) == (Level.WARNING, "8,000 of 10,000")
 
 
 def test_throttling_is_waited_out(ses: SesServer) -> None:
@@ -158,44 +233,43 @@ def test_credentials_that_aws_does_not_know_are_told_once(ses: SesServer) -> Non
     assert told.text == "refuses the credentials (UnrecognizedClientException)"
 
 
-def test_credentials_are_found_or_not(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    """Where boto3 looks for them; they are not shown."""
-    found = examine_credentials()
-    assert (found.level, found.text) == (Level.OK, "found (env)")
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", f"{tmp_path}/none")
-    monkeypatch.setenv("AWS_CONFIG_FILE", f"{tmp_path}/none")
-    assert examine_credentials().level is Level.FAILURE
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action != "TagResource"])
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [("AccountSuspendedException", "documentation"), ("ServiceUnavailable", "try again")],
+)
+def test_an_answer_that_says_nothing_of_a_permission_is_a_failure(
+    ses: SesServer, action: str, code: str, advice: str
+) -> None:
+    """Nothing that would have come after it is called well."""
+    ses.fail(HERE, code, operation=action)
+    *before, told = examined(ses, {})
+    assert [each.subject for each in before] == [f"ses:{each}" for each in ACTIONS[: ACTIONS.index(action)]]
+    assert not_well(before) == []
+    assert (told.level, told.subject) == (Level.FAILURE, "SES in eu-west-1")
+    assert told.text == f"{action} answered {code}"
+    assert advice in told.advice
 
 
-def test_a_queue_that_can_be_read(moto: MotoServer) -> None:
-    """With what waits in it, of which nothing is taken."""
-    url = moto.queue()
-    moto.put(url, ["one", "two"])
-    found = list(examine_queue(url, connect_queue(url, region=HERE)))
-    assert not_well(found) == []
-    assert [each.subject for each in found[:3]] == [
-        "sqs:GetQueueAttributes",
-        "sqs:ReceiveMessage",
-        "sqs:DeleteMessage",
+@pytest.mark.parametrize("action", ["GetAccount", "ListEmailIdentities"])
+def test_what_has_to_succeed_is_not_allowed_by_a_refusal(ses: SesServer, action: str) -> None:
+    """Only of a name that is none are wrong requests expected."""
+    ses.fail(HERE, "BadRequestException", operation=action)
+    assert examined(ses)[-1].text == f"{action} answered BadRequestException"
+
+
+def test_a_region_that_is_full_is_no_lack_of_permission(ses: SesServer) -> None:
+    """How full it is is told elsewhere."""
+    ses.fail(HERE, "LimitExceededException", 2, operation="CreateEmailIdentity")
+    assert not_well(examined(ses, {})) == []
+
+
+@pytest.mark.parametrize("action", ["GetAccount", "ListEmailIdentities"])
+def test_what_is_refused_after_it_was_allowed_is_told(ses: SesServer, action: str) -> None:
+    """No refusal ends in silence."""
+    going_on = examining(ses, {})
+    assert not_well(list(islice(going_on, len(ACTIONS)))) == []
+    ses.deny(action)
+    assert [(each.subject, each.text) for each in not_well(list(going_on))] == [
+        (f"ses:{action}", "not allowed in eu-west-1")
     ]
-    assert found[-1].text == "2 messages wait, 0 are being counted"
-    received = moto.sqs.receive_message(
-        QueueUrl=url, MessageSystemAttributeNames=["ApproximateReceiveCount"], MaxNumberOfMessages=10
-    )
-    assert {each["Attributes"]["ApproximateReceiveCount"] for each in received["Messages"]} == {"1"}
-
-
-def test_a_queue_that_is_not_there(moto: MotoServer) -> None:
-    """It is told, not raised."""
-    url = moto.queue() + "-lost"
-    told = not_well(list(examine_queue(url, connect_queue(url, region=HERE))))
-    assert [each.level for each in told] == [Level.FAILURE]
-    assert "cannot be read" in told[0].text
-
-
-def test_a_queue_that_nobody_answers_for(moto: MotoServer) -> None:
-    """Neither is this."""
-    url = "http://127.0.0.1:9/123456789012/queue"
-    (told,) = examine_queue(url, connect_queue(url, region=HERE))
-    assert told.text.startswith("does not answer")

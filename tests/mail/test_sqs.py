@@ -126,21 +126,27 @@ def test_an_interrupted_reception_gives_what_it_has(
 
 
 @pytest.mark.parametrize(
-    ("url", "region", "endpoint"),
+    ("address", "region"),
     [
-        ("https://sqs.us-east-2.amazonaws.com/1/q", "us-east-2", "https://sqs.us-east-2.amazonaws.com"),
-        (
-            "https://sqs.cn-north-1.amazonaws.com.cn/1/q",
-            "cn-north-1",
-            "https://sqs.cn-north-1.amazonaws.com.cn",
-        ),
-        ("http://127.0.0.1:4566/1/q", "eu-west-1", "http://127.0.0.1:4566"),
+        ("https://sqs.us-east-2.amazonaws.com", "us-east-2"),
+        ("https://sqs.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("https://sqs.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        ("https://sqs.us-west-2.api.aws", "us-west-2"),
+        ("https://sqs-fips.us-west-2.amazonaws.com", "us-west-2"),
+        ("https://sqs-fips.us-west-2.api.aws", "us-west-2"),
+        ("https://vpce-0a1b2c-3d4e5f.sqs.us-west-2.vpce.amazonaws.com", "us-west-2"),
+        ("https://vpce-0a1b2c-3d4e5f-us-west-2a.sqs.us-west-2.vpce.amazonaws.com", "us-west-2"),
+        ("https://us-west-2.queue.amazonaws.com", "us-west-2"),
+        ("https://queue.amazonaws.com", "us-east-1"),
+        ("http://127.0.0.1:4566", "eu-west-1"),
+        ("https://sqs.example.com", "eu-west-1"),
+        ("https://queue.example.com", "eu-west-1"),
     ],
 )
-def test_the_url_says_where_the_queue_is(opened: Opened, url: str, region: str, endpoint: str) -> None:
-    """Its region too, where it is AWS's; else it is the one of the settings."""
-    told = opened(url)._sqs.meta
-    assert (told.region_name, told.endpoint_url) == (region, endpoint)
+def test_the_url_says_where_the_queue_is(opened: Opened, address: str, region: str) -> None:
+    """Its region too, in every form of address that AWS has; else it is the one of the settings."""
+    told = opened(f"{address}/123456789012/queue")._sqs.meta
+    assert (told.region_name, told.endpoint_url) == (region, address)
 
 
 @pytest.mark.parametrize("raw", [True, False])

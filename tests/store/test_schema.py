@@ -76,8 +76,24 @@ def test_a_database_that_is_not_migrated_is_refused(empty_url: str) -> None:
         lambda: open_store(empty_url, clock=HandClock()),
         lambda: new_epoch(empty_url),
     ):
-        with pytest.raises(NotMigratedError, match="at migration none, this program needs 0006"):
+        with pytest.raises(NotMigratedError, match="at migration none, and this program needs 0006"):
             use()
+
+
+def test_a_database_of_a_newer_program_is_refused(url: str) -> None:
+    """As after a rollback: nothing is migrated, and the error says which of the two is behind."""
+    engine = make_engine(url)
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
+    engine.dispose()
+    for use in (
+        lambda: migrate(url),
+        lambda: open_store(url, clock=HandClock()),
+        lambda: new_epoch(url),
+    ):
+        with pytest.raises(NotMigratedError, match="older than its database, at migration 0099"):
+            use()
+    assert schema.level(url) == ("0099", "0006", True)
 
 
 def test_proofs_of_before_are_known_after_the_upgrade(empty_url: str) -> None:

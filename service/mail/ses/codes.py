@@ -2,7 +2,7 @@
 
 THROTTLED = frozenset({"TooManyRequestsException", "ThrottlingException", "Throttling", "RequestThrottled"})
 """Too many requests for now."""
-NOT_ALLOWED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError"})
+NOT_ALLOWED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized"})
 """Whoever asks is known, and may not do this."""
 NOT_KNOWN = frozenset(
     {
@@ -12,6 +12,7 @@ NOT_KNOWN = frozenset(
         "InvalidClientTokenId",
         "InvalidSignatureException",
         "MissingAuthenticationTokenException",
+        "RequestExpired",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }

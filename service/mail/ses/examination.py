@@ -1,9 +1,8 @@
 """Looks whether Amazon SES can be used: each permission, quotas, identities. Changes nothing."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from service.core.diagnosis import Diagnosis, failure, ok, warning
 from service.mail.ses.probing import Asked, Stopped, ask, permission
@@ -13,11 +12,57 @@ _NOBODY = "kraiter-doctor.invalid"
 _NO_NAME = "kraiter doctor"
 """No name at all: SES refuses to make an identity of it, after it has looked whether we may make any."""
 _MOST_LISTED = 5
-_MOST_LOOKED_AT = 10
-"""How many identities of others are read to see whose they are: each takes a request."""
+_MOST_LOOKED_AT = 100
+"""How many identities of no domain are read to see whose they are: each takes a request."""
+_PACE = 1.0
+"""Seconds between these: what SES takes from an account by default, servers beside us."""
+_QUICKLY = 10
+"""Of so many nobody has to be told that they take time."""
 _QUOTA = 10_000
-"""The most identities of a region (Amazon SES Developer Guide, "Service quotas")."""
+"""The most identities of a region, of all kinds (Amazon SES Developer Guide, "Service quotas")."""
 _NEARLY = 0.8
+
+
+_WRONG_NAME = frozenset({"BadRequestException", "NotFoundException"})
+"""What SES answers about such names to those who may ask."""
+_TAGS = [{"Key": "kraiter", "Value": "doctor"}]
+
+
+class _Probe(NamedTuple):
+    """A request without effect: whoever may not make it is refused for that."""
+
+    permission: str
+    action: str
+    parameters: Mapping[str, Any]
+    ends: frozenset[str] = _WRONG_NAME
+    """The codes that it ends with where it is allowed."""
+
+
+_CREATION_ENDS = frozenset({"BadRequestException", "LimitExceededException"})
+_PROBES = (
+    _Probe("GetAccount", "GetAccount", {}, frozenset()),
+    _Probe("ListEmailIdentities", "ListEmailIdentities", {"PageSize": 1}, frozenset()),
+    _Probe("GetEmailIdentity", "GetEmailIdentity", {"EmailIdentity": _NOBODY}),
+    _Probe("CreateEmailIdentity", "CreateEmailIdentity", {"EmailIdentity": _NO_NAME}, _CREATION_ENDS),
+    # The same once more: what it needs besides is the right to tag.
+    _Probe(
+        "TagResource",
+        "CreateEmailIdentity",
+        {"EmailIdentity": _NO_NAME, "Tags": _TAGS},
+        _CREATION_ENDS,
+    ),
+    _Probe("DeleteEmailIdentity", "DeleteEmailIdentity", {"EmailIdentity": _NOBODY}),
+    _Probe(
+        "PutEmailIdentityMailFromAttributes",
+        "PutEmailIdentityMailFromAttributes",
+        {"EmailIdentity": _NOBODY},
+    ),
+    _Probe(
+        "PutEmailIdentityDkimSigningAttributes",
+        "PutEmailIdentityDkimSigningAttributes",
+        {"EmailIdentity": _NOBODY, "SigningAttributesOrigin": "AWS_SES"},
+    ),
+)
 
 
 class Examination:
@@ -36,6 +81,7 @@ class Examination:
         self._client = client
         self._is_ours = is_ours
         self._pause = pause
+        self._lacking: set[str] = set()
 
     def run(self, known: Mapping[str, bool] | None) -> Iterator[Diagnosis]:
         """Yield how the region stands, given the names of our identities, and whether each has to be there.
@@ -44,48 +90,24 @@ class Examination:
         """
         try:
             yield from self._permissions()
-            yield from self._account()
-            if known is not None:
+            if "GetAccount" not in self._lacking:
+                yield from self._account()
+            if known is not None and "ListEmailIdentities" not in self._lacking:
                 yield from self._identities(known)
         except Stopped as stopped:
             yield stopped.diagnosis
 
     def _permissions(self) -> Iterator[Diagnosis]:
-        """Ask for each thing in a way that has no effect: whoever may not is refused for that."""
-        tags = [{"Key": "kraiter", "Value": "doctor"}]
-        probes: Sequence[tuple[str, str, Mapping[str, Any]]] = (
-            ("GetAccount", "get_account", {}),
-            ("ListEmailIdentities", "list_email_identities", {"PageSize": 1}),
-            ("GetEmailIdentity", "get_email_identity", {"EmailIdentity": _NOBODY}),
-            ("CreateEmailIdentity", "create_email_identity", {"EmailIdentity": _NO_NAME}),
-            # The same once more: what it needs besides is the right to tag.
-            ("TagResource", "create_email_identity", {"EmailIdentity": _NO_NAME, "Tags": tags}),
-            ("DeleteEmailIdentity", "delete_email_identity", {"EmailIdentity": _NOBODY}),
-            (
-                "PutEmailIdentityMailFromAttributes",
-                "put_email_identity_mail_from_attributes",
-                {"EmailIdentity": _NOBODY},
-            ),
-            (
-                "PutEmailIdentityDkimSigningAttributes",
-                "put_email_identity_dkim_signing_attributes",
-                {"EmailIdentity": _NOBODY, "SigningAttributesOrigin": "AWS_SES"},
-            ),
-        )
-        lacking = set()
-        for action, operation, parameters in probes:
-            if action == "TagResource" and "CreateEmailIdentity" in lacking:
+        for probe in _PROBES:
+            if probe.permission == "TagResource" and probe.action in self._lacking:
                 continue  # it would be refused whether or not
-            asked = self._ask(operation, **parameters)
+            asked = self._ask(probe.action, ends=probe.ends, **probe.parameters)
             if not asked.is_allowed:
-                lacking.add(action)
-            yield permission(f"ses:{action}", asked, f"in {self._region}")
+                self._lacking.add(probe.permission)
+            yield permission(f"ses:{probe.permission}", asked, f"in {self._region}")
 
     def _account(self) -> Iterator[Diagnosis]:
-        asked = self._ask("get_account")
-        if asked.refusal:
-            return
-        account, subject = asked.answer, f"SES in {self._region}"
+        account, subject = self._needed("GetAccount"), f"SES in {self._region}"
         if not account.get("SendingEnabled", True):
             yield failure(subject, "sending is paused for the account", "see the SES console for the reason")
         enforcement = account.get("EnforcementStatus", "HEALTHY")
@@ -105,70 +127,87 @@ class Examination:
 
     def _identities(self, known: Mapping[str, bool]) -> Iterator[Diagnosis]:
         listed = self._listed()
-        if listed is None:
-            return
         subject = f"identities in {self._region}"
         text = f"{len(listed):,} of {_QUOTA:,}"
         if len(listed) >= _QUOTA * _NEARLY:
             yield warning(subject, text, "request a higher quota, or put new domains into another region")
         else:
             yield ok(subject, text)
-        if missing := sorted(name for name, is_needed in known.items() if is_needed and name not in listed):
+        names = {each["IdentityName"] for each in listed if each["IdentityType"] != "EMAIL_ADDRESS"}
+        if missing := sorted(name for name, is_needed in known.items() if is_needed and name not in names):
             yield warning(
                 subject,
                 f"{_few(missing)} should be there and are not",
                 "a server that runs makes them again within minutes",
             )
-        yield from self._strangers(sorted(listed - known.keys()))
+        if strangers := sorted(names - known.keys()):
+            yield from self._strangers(strangers)
 
     def _strangers(self, names: Sequence[str]) -> Iterator[Diagnosis]:
         """Tell of identities that no domain of ours needs."""
         subject = f"identities in {self._region}"
-        ours = []
-        for name in names[:_MOST_LOOKED_AT]:
-            found = self._ask("get_email_identity", EmailIdentity=name).answer
-            if self._is_ours({tag["Key"]: tag["Value"] for tag in found.get("Tags", ())}):
-                ours.append(name)
-        looked = (
-            f" (of {len(names)}, {_MOST_LOOKED_AT} were looked at)" if len(names) > _MOST_LOOKED_AT else ""
-        )
+        chosen = [] if "GetEmailIdentity" in self._lacking else _spread(names, _MOST_LOOKED_AT)
+        if len(chosen) > _QUICKLY:
+            yield ok(
+                subject, f"{len(names):,} belong to no domain: {len(chosen)} are looked at, one a second"
+            )
+        looked: dict[str, Mapping[str, Any]] = {}
+        try:
+            for name in chosen:
+                self._pause(_PACE)
+                looked[name] = self._needed("GetEmailIdentity", ends=_WRONG_NAME, EmailIdentity=name)
+        except Stopped as stopped:
+            yield stopped.diagnosis
+        # Without an answer are those that have gone meanwhile.
+        found = {name: _tags(identity) for name, identity in looked.items() if identity}
+        ours = [name for name, tags in found.items() if self._is_ours(tags)]
         if ours:
             yield warning(
                 subject,
-                f"{_few(ours)} were made by this installation, and no domain needs them{looked}",
+                f"{_few(ours)} were made by this installation, and no domain needs them",
                 "after a restore create the domains again, which adopts them, or delete them by hand",
             )
-        if len(names) > len(ours):
-            yield ok(subject, f"{len(names) - len(ours)} are others', and left alone{looked}")
+        if len(found) > len(ours):
+            yield ok(subject, f"{len(found) - len(ours)} are others', and left alone")
+        if len(names) > len(looked):
+            yield ok(subject, f"{len(names) - len(looked):,} of no domain were not looked at")
 
-    def _listed(self) -> set[str] | None:
-        names: set[str] = set()
+    def _listed(self) -> Sequence[Mapping[str, str]]:
+        found: list[Mapping[str, str]] = []
         page: dict[str, Any] = {}
         while True:
-            asked = self._ask("list_email_identities", PageSize=1000, **page)
-            if asked.refusal:
-                return None
-            names |= {
-                each["IdentityName"]
-                for each in asked.answer["EmailIdentities"]
-                if each["IdentityType"] != "EMAIL_ADDRESS"
-            }
-            if not asked.answer.get("NextToken"):
-                return names
-            page = {"NextToken": asked.answer["NextToken"]}
+            answer = self._needed("ListEmailIdentities", PageSize=1000, **page)
+            found += answer["EmailIdentities"]
+            if not answer.get("NextToken"):
+                return found
+            page = {"NextToken": answer["NextToken"]}
 
-    def _ask(self, operation: str, **parameters: Any) -> Asked:
-        """Make a request, again and again while there are too many.
+    def _needed(self, action: str, **parameters: Any) -> Mapping[str, Any]:
+        """Return the answer to a request that was allowed when it was tried.
 
         Raises:
-            Stopped: nobody answers, or does not know us.
+            Stopped: there is none.
 
         """
-        return ask(
-            partial(getattr(self._client, operation), **parameters),
-            f"SES in {self._region}",
-            pause=self._pause,
-        )
+        asked = self._ask(action, **parameters)
+        if not asked.is_allowed:
+            raise Stopped(permission(f"ses:{action}", asked, f"in {self._region}"))
+        return asked.answer
+
+    def _ask(self, action: str, *, ends: Collection[str] = (), **parameters: Any) -> Asked:
+        """See `ask`."""
+        subject = f"SES in {self._region}"
+        return ask(self._client, action, subject, ends=ends, pause=self._pause, **parameters)
+
+
+def _tags(identity: Mapping[str, Any]) -> Mapping[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in identity.get("Tags", ())}
+
+
+def _spread(names: Sequence[str], most: int) -> Sequence[str]:
+    """Return so many from all over: those of others may all begin with the same letters."""
+    count = min(len(names), most)
+    return [names[number * len(names) // count] for number in range(count)]
 
 
 def _few(names: Sequence[str]) -> str:

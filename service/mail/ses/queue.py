@@ -20,18 +20,22 @@ _MOST_AT_ONCE = 10
 _LONGEST_WAIT = timedelta(seconds=20)
 _PATIENCE = 5
 """How long SQS may take to answer, in seconds, beside a wait that it was asked for."""
-_REGION = re.compile(r"sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?", re.ASCII)
+_REGION = r"([a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})"
+_ENDPOINT = re.compile(rf"(?:[a-z0-9-]+\.)?sqs(?:-fips)?\.{_REGION}\..+", re.ASCII)
+"""Plain, by FIPS, with IPv6, or behind a VPC endpoint (AWS General Reference, "Amazon SQS endpoints")."""
+_OLD_ENDPOINT = re.compile(rf"(?:{_REGION}\.)?queue\.amazonaws\.com(?:\.cn)?", re.ASCII)
+_OLD_REGION = "us-east-1"
+"""Where the old endpoint without a region is."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def connect_queue(url: str, *, region: str, connections: int = 1) -> Any:
     """Return boto3's client for a queue, in the region that its URL says, else in `region`."""
     parts = urlsplit(url)
-    told = _REGION.fullmatch(parts.hostname or "")
     # A session of its own: the default one may not be used by several threads at once.
     return boto3.session.Session().client(
         "sqs",
-        region_name=told[1] if told else region,
+        region_name=_region(parts.hostname or "") or region,
         endpoint_url=f"{parts.scheme}://{parts.netloc}",
         config=Config(
             connect_timeout=_PATIENCE,
@@ -91,6 +95,15 @@ class SqsQueue:
                 MessageSystemAttributeNames=["SentTimestamp"],
             )
         return [_message(each) for each in answer.get("Messages", ())]
+
+
+def _region(host: str) -> str | None:
+    """Return the region that a host's name says, if it does."""
+    if told := _ENDPOINT.fullmatch(host):
+        return told[1]
+    if told := _OLD_ENDPOINT.fullmatch(host):
+        return told[1] or _OLD_REGION
+    return None
 
 
 def _message(received: dict[str, Any]) -> QueuedMessage:
