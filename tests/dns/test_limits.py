@@ -127,15 +127,15 @@ def test_one_look_up_leaves_the_recursive_resolver_to_others(
     """Whoever makes us ask a hundred questions, none of which is answered, has them wait in line."""
     dns.put("mail.example.com", "TXT", "text")
     dns.recursive.tamper = lambda query, reply: [] if b"\7hostile" in query else [reply]
-    resolver = make_resolver(mode=Mode.RECURSIVE, try_timeout=0.5, budget=1.5, in_flight=16)
+    resolver = make_resolver(mode=Mode.RECURSIVE, try_timeout=4, budget=12, in_flight=16)
     names = [f"n{number}.hostile.example" for number in range(100)]
     hostile = LookUp([Question(name, RecordType.TXT) for name in names], every_server=False)
     resolver.start([hostile], lambda _: None)
     until(lambda: dns.recursive.queries)
     began = time.monotonic()
     assert ask(resolver, "mail.example.com").values == ("text",)
-    assert time.monotonic() - began < 0.4
-    assert dns.recursive.queries.total() <= 1 + 8
+    assert time.monotonic() - began < 2  # nobody has made room by giving up
+    assert len(dns.recursive.queries) <= 1 + 8
 
 
 def test_silent_server_is_left_alone_for_a_while(dns: LoopbackDns, make_resolver: MakeResolver) -> None:

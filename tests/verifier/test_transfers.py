@@ -216,8 +216,8 @@ def test_a_provider_that_is_not_ready_takes_no_name(tenants: Tenants, provider: 
 def test_the_background_carries_a_transfer_to_its_end(tenants: Tenants) -> None:
     """Nobody has to ask: both are looked at when the deadline comes, if not before."""
     tenants.dns.add(tenants.challenge("rival"))
-    tenants.verifier.start()
     tenants.clock.advance(seconds=10)
+    tenants.verifier.start()
     transfer = until(lambda: tenants.store.get("acme", NAME).transfer)
     until(lambda: tenants.store.get("acme", NAME).checks.last_check_time == tenants.clock.now())
     assert transfer.deadline == tenants.clock.now() + POLICY.transfer
