@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
@@ -187,8 +188,9 @@ async def _serve(settings: Settings, opened: SqlStore) -> None:
         mail.close()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, verifier.stop)
-        for worker in workers:
-            await loop.run_in_executor(None, worker.end)
+        with ThreadPoolExecutor(len(workers)) as ending:
+            # All at once: some wait for an answer of others' servers.
+            await asyncio.gather(*(loop.run_in_executor(ending, worker.end) for worker in workers))
         resolver.close()
     _log.info("server_stopped")
 

@@ -1,6 +1,8 @@
 """`EventQueue` on SQS, with moto in its place; SNS and EventBridge deliver as they do in earnest."""
 
 import json
+import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -81,6 +83,17 @@ def test_a_receiver_waits_for_the_first_message(moto: MotoServer, opened: Opened
         receiving = pool.submit(queue.receive, 10, timedelta(seconds=20))
         moto.put(url, ["late"])
         assert [message.body for message in receiving.result(15)] == ["late"]
+
+
+def test_a_receiver_of_a_silent_queue_gives_up(opened: Opened) -> None:
+    """Soon enough for a stop to wait for it, whatever wait it was asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        queue = opened(f"http://127.0.0.1:{silent.getsockname()[1]}/1/queue")
+        began = time.monotonic()
+        with pytest.raises(ServiceError) as raised:
+            queue.receive(10, timedelta(minutes=1))
+        assert time.monotonic() - began < 10
+    assert raised.value.reason is Reason.PROVIDER_UNAVAILABLE
 
 
 def test_what_could_not_be_deleted_is_counted(moto: MotoServer, opened: Opened) -> None:

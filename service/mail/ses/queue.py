@@ -17,7 +17,8 @@ from service.ports import QueuedMessage
 
 _MOST_AT_ONCE = 10
 """Messages that SQS gives, and deletes, in one call."""
-_LONGEST_WAIT = timedelta(seconds=20)
+_LONGEST_WAIT = timedelta(seconds=2)
+"""For a message to arrive. SQS would wait for twenty seconds; but so long it keeps a stop waiting."""
 _PATIENCE = 5
 """How long SQS may take to answer, in seconds, beside a wait that it was asked for."""
 _REGION = r"([a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})"
