@@ -1,7 +1,7 @@
 """The command line: `python -m service COMMAND`."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, cast
@@ -227,11 +227,10 @@ def revoke_key(key_id: str) -> None:
 @letters_cli.command("list")
 def list_letters() -> None:
     """List dead letters, oldest first, without their bodies."""
-    with _letters() as manage:
-        found = manage.list()
     table = Table("id", "arrived", "queue", "problem", box=None)
-    for letter in found:
-        table.add_row(letter.id, _time(letter.time), letter.queue, escape(letter.problem))
+    with _letters() as manage:
+        for letter in manage.list():
+            table.add_row(letter.id, _time(letter.time), letter.queue, escape(letter.problem))
     _print(table)
 
 
@@ -313,10 +312,10 @@ def _letters() -> Iterator[ManageDeadLetters]:
         yield ManageDeadLetters(opened, ses_events.parse, SystemClock(), chosen.health_window)
 
 
-def _chosen(manage: ManageDeadLetters, letter_id: str | None, *, every: bool) -> Sequence[str]:
+def _chosen(manage: ManageDeadLetters, letter_id: str | None, *, every: bool) -> Iterable[str]:
     if (letter_id is None) is not every:
         raise typer.BadParameter("name one dead letter, or all of them with --all")
-    return [letter.id for letter in manage.list()] if letter_id is None else [letter_id]
+    return (letter.id for letter in manage.list()) if letter_id is None else [letter_id]
 
 
 def _no_letter(letter_id: str) -> typer.BadParameter:

@@ -102,8 +102,8 @@ class EventStore(Protocol):
         Who counts an event of those hours afterwards counts it again.
         """
 
-    def dead_letters(self, limit: int) -> Sequence[LetterHead]:
-        """Return the heads of at most `limit` dead letters, oldest first."""
+    def dead_letters(self, limit: int, after: LetterHead | None = None) -> Sequence[LetterHead]:
+        """Return the heads of at most `limit` dead letters, oldest first, of those that follow `after`."""
 
     def dead_letter(self, letter_id: str) -> DeadLetter | None:
         """Return a dead letter; None where there is none."""

@@ -6,7 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Connection, Delete, Select, Table, bindparam, delete, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Delete,
+    Select,
+    String,
+    Table,
+    bindparam,
+    delete,
+    select,
+    tuple_,
+)
 
 from service.core.domain import Status
 from service.core.feedback import EventKind, FeedbackEvent, Tally, candidates, counts_of
@@ -35,7 +46,13 @@ _REMEMBER = InsertNew(counted_events)
 _KEEP = InsertNew(dead_letters)
 _NOTE_LAG = Upsert(queue_lags, lambda new: {"time": new["time"], "lag": new["lag"]})
 _head = [dead_letters.c[field] for field in LetterHead._fields]
-_HEADS = select(*_head).order_by(dead_letters.c.time, dead_letters.c.id).limit(bindparam("limit"))
+_age = tuple_(dead_letters.c.time, dead_letters.c.id)
+_HEADS = (
+    select(*_head)
+    .where(_age > tuple_(bindparam("time", type_=dead_letters.c.time.type), bindparam("id", type_=String)))
+    .order_by(*_age.clauses)
+    .limit(bindparam("limit"))
+)
 _LETTER = select(*_head, dead_letters.c.body).where(dead_letters.c.id == bindparam("id"))
 _ids: BindParameter[str] = bindparam("ids", expanding=True)
 _DELETE_LETTERS = delete(dead_letters).where(dead_letters.c.id.in_(_ids))
@@ -101,9 +118,14 @@ class SqlFeedback(Counting):
         """See `EventStore.forget_events`."""
         return self._forget(_FORGET_EVENTS, before, limit)
 
-    def dead_letters(self, limit: int) -> Sequence[LetterHead]:
+    def dead_letters(self, limit: int, after: LetterHead | None = None) -> Sequence[LetterHead]:
         """See `EventStore.dead_letters`."""
-        found = self._database.query(lambda connection: connection.execute(_HEADS, {"limit": limit}).all())
+        terms = {
+            "limit": limit,
+            "time": after.time if after else _LONG_AGO,
+            "id": after.id if after else "",
+        }
+        found = self._database.query(lambda connection: connection.execute(_HEADS, terms).all())
         return [*map(LetterHead._make, found)]
 
     def dead_letter(self, letter_id: str) -> DeadLetter | None:

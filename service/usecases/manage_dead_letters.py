@@ -1,16 +1,17 @@
 """Dead letters: what operators do with them on the command line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 
 from service import ports
 from service.core.deliveries import Bounds
 from service.core.feedback import Reading, Tally, Unreadable
 from service.usecases.count_events import CountEvents, checked
 
-_MOST = 10_000
-"""What is listed at once."""
+_PAGE = 1000
+"""What is read, or deleted, at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,12 @@ class ManageDeadLetters:
     clock: ports.Clock
     window: timedelta
 
-    def list(self) -> Sequence[ports.LetterHead]:
-        """Return the dead letters, oldest first, ten thousand at most."""
-        return self.store.dead_letters(_MOST)
+    def list(self) -> Iterator[ports.LetterHead]:
+        """Yield the dead letters, oldest first."""
+        page = self.store.dead_letters(_PAGE)
+        while page:
+            yield from page
+            page = self.store.dead_letters(_PAGE, page[-1])
 
     def get(self, letter_id: str) -> ports.DeadLetter | None:
         """Return a dead letter; None where there is none."""
@@ -43,6 +47,9 @@ class ManageDeadLetters:
         self.store.delete_dead_letters([letter_id])
         return tally
 
-    def delete(self, ids: Sequence[str]) -> int:
+    def delete(self, ids: Iterable[str]) -> int:
         """Delete letters; return how many there were."""
-        return self.store.delete_dead_letters(ids)
+        pending, count = iter(ids), 0
+        while page := list(islice(pending, _PAGE)):
+            count += self.store.delete_dead_letters(page)
+        return count

@@ -281,6 +281,7 @@ def test_dead_letters_are_listed_and_deleted(store: SqlStore) -> None:
     letters = [_letter(number, NOON - number * HOUR) for number in range(4)]
     count(store, [], letters)
     assert store.dead_letters(3) == [letter.head for letter in reversed(letters)][:3]
+    assert store.dead_letters(3, letters[2].head) == [letters[1].head, letters[0].head]
     assert store.delete_dead_letters([letters[0].head.id, letters[3].head.id, "none"]) == 2
     assert store.delete_dead_letters([]) == 0
     assert store.dead_letters(3) == [letters[2].head, letters[1].head]
