@@ -55,6 +55,8 @@ class StatePoll:
     lease: str
     known: Mapping[str, KnownState]
     """The identities that should be there, by name."""
+    fresh_until: datetime | None
+    """Until when what is known of their states counts, by the lists before; None where there was none."""
 
 
 class IdentityStore(Protocol):
@@ -101,6 +103,13 @@ class IdentityStore(Protocol):
     def take_poll(self, region: str, now: datetime, lease: timedelta) -> StatePoll | None:
         """Take a region whose identities are due to be listed, for `lease`; None where it is not."""
 
+    def renew_poll(self, poll: StatePoll, now: datetime, *, due: datetime, fresh_until: datetime) -> bool:
+        """Keep a region that is still being listed until `due`; False where another has taken it.
+
+        States that count at `now` do so until `fresh_until` at least: their
+        list goes on.
+        """
+
     def save_states(
         self,
         poll: StatePoll,
@@ -117,10 +126,9 @@ class IdentityStore(Protocol):
         """
 
     def end_poll(self, poll: StatePoll, due: datetime, fresh_until: datetime | None) -> None:
-        """Give a region back, to be listed again at `due`.
+        """Give a region back, to be listed again at `due`, unless another has taken it.
 
-        Until `fresh_until` what is known of its states counts; None leaves
-        that as it is.
+        Until `fresh_until` what is known of its states counts.
         """
 
     def identity_names(self, region: str) -> Mapping[str, bool]:

@@ -46,6 +46,16 @@ class FoundIdentity:
     """Whether the provider has given that host up, and has to be given it again."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListedStates:
+    """A page of what the provider says of the identities of a region."""
+
+    states: Mapping[str, ProviderState]
+    """Of every domain on it that has an identity there, by name, whoever made it."""
+    next_page: str | None
+    """What the next page is asked for by; None: this is the last."""
+
+
 class ProviderStates(Protocol):
     """Knows what the mail provider says of its identities."""
 
@@ -97,12 +107,14 @@ class MailProvider(Protocol):
 class IdentityLister(Protocol):
     """Tells the states of all identities of a region in few calls."""
 
-    def list_states(self, region: str) -> Mapping[str, ProviderState]:
-        """Return the state of every domain that has an identity in the region, whoever made it.
+    def list_states(self, region: str, page: str | None = None) -> ListedStates:
+        """Return a page of the region's identities: the first, or the one that `page` stands for.
+
+        An identity that is on none of the pages is not there. No page takes
+        longer than the lease of a `StatePoll`.
 
         Raises:
-            ServiceError: PROVIDER_LIMIT, PROVIDER_UNAVAILABLE. What was read
-                until then is not to be had: an identity that is not in the
-                answer is not there.
+            ServiceError: PROVIDER_LIMIT, PROVIDER_UNAVAILABLE. The page may be
+                asked for again.
 
         """

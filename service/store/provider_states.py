@@ -9,8 +9,9 @@ from itertools import islice
 from sqlalchemy import (
     BindParameter,
     Connection,
+    and_,
     bindparam,
-    func,
+    case,
     insert,
     null,
     select,
@@ -25,16 +26,20 @@ from service.store.tables import checks, domains, names_held, provider_identitie
 _BATCH = 500
 """How many states are written in one transaction: others wait for it."""
 _IN_REGION = provider_polls.c.region == bindparam("of_region")
-_FIND_POLL = select(provider_polls.c.due).where(_IN_REGION)
+_FIND_POLL = select(provider_polls.c.due, provider_polls.c.fresh_until).where(_IN_REGION)
 _INSERT_POLL = insert(provider_polls)
 _UPDATE_POLL = update(provider_polls).where(_IN_REGION)
-_END_POLL = _UPDATE_POLL.where(provider_polls.c.lease == bindparam("of_lease")).values(
+_MY_POLL = _UPDATE_POLL.where(provider_polls.c.lease == bindparam("of_lease"))
+_fresh_until = provider_polls.c.fresh_until
+_fresh = bindparam("fresh", type_=_fresh_until.type)
+_RENEW_POLL = _MY_POLL.values(
     due=bindparam("new_due"),
-    lease=null(),
-    fresh_until=func.coalesce(
-        bindparam("fresh", type_=provider_polls.c.fresh_until.type), provider_polls.c.fresh_until
+    fresh_until=case(
+        (and_(_fresh_until >= bindparam("now", type_=_fresh_until.type), _fresh_until < _fresh), _fresh),
+        else_=_fresh_until,
     ),
 )
+_END_POLL = _MY_POLL.values(due=bindparam("new_due"), lease=null(), fresh_until=_fresh)
 _KNOWN = select(provider_identities.c.name, provider_identities.c.state, provider_identities.c.version).where(
     provider_identities.c.region == bindparam("of_region")
 )
@@ -120,12 +125,12 @@ class SqlProviderStates(Part):
 
         def work(connection: Connection) -> StatePoll | None:
             # Of two processes at the same time the second finds it taken: it waits for the row.
-            due = connection.execute(_FIND_POLL.with_for_update(), key).scalar()
-            if due is not None and due > now:
+            found = connection.execute(_FIND_POLL.with_for_update(), key).one_or_none()
+            if found is not None and found.due > now:
                 return None
             token = secrets.token_hex(16)
             taken = {"lease": token, "due": now + lease}
-            if due is None:
+            if found is None:
                 connection.execute(_INSERT_POLL, {"region": region, **taken})
             else:
                 connection.execute(_UPDATE_POLL.values(**taken), key)
@@ -133,10 +138,15 @@ class SqlProviderStates(Part):
                 row.name: KnownState(_state(row.state), row.version)
                 for row in connection.execute(_KNOWN, key)
             }
-            return StatePoll(region, token, known)
+            return StatePoll(region, token, known, None if found is None else found.fresh_until)
 
         # Mostly it is not: that is known without the writer's turn.
         return self._database.write(work) if self._database.query(is_due) else None
+
+    def renew_poll(self, poll: StatePoll, now: datetime, *, due: datetime, fresh_until: datetime) -> bool:
+        """See `IdentityStore.renew_poll`."""
+        terms = {**_key_of(poll), "now": now, "new_due": due, "fresh": fresh_until}
+        return self._database.write(lambda connection: connection.execute(_RENEW_POLL, terms).rowcount > 0)
 
     def save_states(
         self,
@@ -156,7 +166,7 @@ class SqlProviderStates(Part):
 
     def end_poll(self, poll: StatePoll, due: datetime, fresh_until: datetime | None) -> None:
         """See `IdentityStore.end_poll`."""
-        terms = {"of_region": poll.region, "of_lease": poll.lease, "new_due": due, "fresh": fresh_until}
+        terms = {**_key_of(poll), "new_due": due, "fresh": fresh_until}
         self._database.write(lambda connection: connection.execute(_END_POLL, terms))
 
 
@@ -204,6 +214,10 @@ def tell(
 def _is_news(before: str | None, after: str | None) -> bool:
     # What a new identity begins with is none.
     return before != after and not (before is None and after == ProviderState.PENDING)
+
+
+def _key_of(poll: StatePoll) -> dict[str, object]:
+    return {"of_region": poll.region, "of_lease": poll.lease}
 
 
 def _key(poll: StatePoll, name: str) -> dict[str, object]:

@@ -87,6 +87,51 @@ def test_a_poll_is_one_processes_at_a_time(store: SqlStore, open_one: Open, cloc
     assert poll(store, clock).known.keys() == {NAME}
 
 
+def test_a_poll_is_renewed_while_it_is_ones_own(store: SqlStore, open_one: Open, clock: HandClock) -> None:
+    """Also when its lease is over, as long as nobody else has taken the region."""
+    mine = poll(store, clock)
+    other = open_one()
+    for seconds in (59, 60):
+        clock.advance(seconds=seconds)
+        now = clock.now()
+        assert store.renew_poll(mine, now, due=now + LEASE, fresh_until=now)
+        assert other.take_poll(HERE, now, LEASE) is None
+    clock.advance(minutes=1)
+    theirs = poll(other, clock)
+    now = clock.now()
+    assert not store.renew_poll(mine, now, due=now, fresh_until=now)
+    assert store.take_poll(HERE, now, LEASE) is None
+    other.end_poll(theirs, now, None)
+    assert not other.renew_poll(theirs, now, due=now + LEASE, fresh_until=now)
+
+
+def test_what_counts_does_so_while_its_list_goes_on(store: SqlStore, clock: HandClock) -> None:
+    """What does no more is not revived by it, and what counts for longer loses nothing."""
+    told(store, clock, ProviderState.READY)
+    taken = poll(store, clock)
+    assert taken.fresh_until == clock.now() + LEASE
+    clock.advance(minutes=1)
+    now = clock.now()
+    for fresh_until in (now + LEASE, now):
+        assert store.renew_poll(taken, now, due=now + LEASE, fresh_until=fresh_until)
+    clock.advance(minutes=1)
+    assert store.states([REF]) == {REF: ProviderState.READY}
+    clock.advance(microseconds=1)
+    now = clock.now()
+    assert store.renew_poll(taken, now, due=now + LEASE, fresh_until=now + LEASE)
+    assert store.states([REF]) == {REF: ProviderState.UNKNOWN}
+
+
+def test_nothing_counts_before_the_first_list_is_over(store: SqlStore, clock: HandClock) -> None:
+    """However long it takes."""
+    taken = poll(store, clock)
+    assert taken.fresh_until is None
+    now = clock.now()
+    store.save_states(taken, now, changed={NAME: ProviderState.READY}, missing=())
+    assert store.renew_poll(taken, now, due=now + LEASE, fresh_until=now + LEASE)
+    assert store.states([REF]) == {REF: ProviderState.UNKNOWN}
+
+
 def test_of_two_processes_at_once_one_polls(store: SqlStore, open_one: Open, clock: HandClock) -> None:
     """Also the first time, when there is nothing to lock."""
     stores = [open_one() for _ in range(4)]
@@ -99,7 +144,8 @@ def test_of_two_processes_at_once_one_polls(store: SqlStore, open_one: Open, clo
 def test_a_poll_that_failed_leaves_what_is_known(store: SqlStore, clock: HandClock) -> None:
     """For as long as it was to be believed."""
     told(store, clock, ProviderState.READY)
-    store.end_poll(poll(store, clock), clock.now(), None)
+    taken = poll(store, clock)
+    store.end_poll(taken, clock.now(), taken.fresh_until)
     assert store.states([REF]) == {REF: ProviderState.READY}
 
 

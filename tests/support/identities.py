@@ -1,12 +1,12 @@
 """A mail provider in memory, which fails as a test says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from service.core.records import Identity
 from service.mail import LocalMailProvider
-from service.ports import FoundIdentity, IdentityRef, ProviderState
+from service.ports import FoundIdentity, IdentityRef, ListedStates, ProviderState
 
 _LOCAL = LocalMailProvider(b"secret")
 
@@ -21,6 +21,8 @@ class HandProvider:
     """Which methods fail; all where it is empty."""
     calls: list[str] = field(default_factory=list)
     regions: frozenset[str] = frozenset({"eu-west-1", "eu-west-2"})
+    page_size: int = 1000
+    on_list: Callable[[], object] = lambda: None
 
     def create_identity(self, ref: IdentityRef, *, wait: timedelta | None = None) -> FoundIdentity:  # noqa: ARG002 - the port's
         """Make it, or return the one there is."""
@@ -55,10 +57,15 @@ class HandProvider:
         self._called("delete")
         self.identities.pop(ref, None)
 
-    def list_states(self, region: str) -> Mapping[str, ProviderState]:
-        """Return those of the region."""
+    def list_states(self, region: str, page: str | None = None) -> ListedStates:
+        """Return the next of the region's, so many on a page; `on_list` is called first."""
+        self.on_list()
         self._called("list")
-        return {ref.name: found.state for ref, found in self.identities.items() if ref.region == region}
+        names = sorted(ref.name for ref in self.identities if ref.region == region)
+        start = 0 if page is None else names.index(page)
+        shown, rest = names[start : start + self.page_size], names[start + self.page_size :]
+        states = {name: self.identities[IdentityRef(name, region)].state for name in shown}
+        return ListedStates(states, rest[0] if rest else None)
 
     def change(self, ref: IdentityRef, **changes: object) -> None:
         """Change an identity behind everybody's back."""

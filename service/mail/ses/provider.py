@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from service.core.errors import Reason, ServiceError, Violation, invalid_field
 from service.core.records import Identity
 from service.mail.ses.client import RefusedError, RegionClient
-from service.ports import FoundIdentity, IdentityRef, ProviderState
+from service.ports import FoundIdentity, IdentityRef, ListedStates, ProviderState
 
 T = TypeVar("T")
 
@@ -175,26 +175,24 @@ class SesMailProvider:
             if refused.code != "NotFoundException":
                 raise _odd(ref, refused) from refused
 
-    def list_states(self, region: str) -> Mapping[str, ProviderState]:
+    def list_states(self, region: str, page: str | None = None) -> ListedStates:
         """See `IdentityLister.list_states`."""
-        states: dict[str, ProviderState] = {}
-        page: dict[str, Any] = {}
 
-        def read(answer: Mapping[str, Any]) -> str | None:
-            states.update(
-                (each["IdentityName"], _state(each["VerificationStatus"], each["SendingEnabled"]))
+        def read(answer: Mapping[str, Any]) -> ListedStates:
+            states = {
+                each["IdentityName"]: _state(each["VerificationStatus"], each["SendingEnabled"])
                 for each in answer["EmailIdentities"]
                 if each["IdentityType"] != "EMAIL_ADDRESS"
-            )
-            return answer.get("NextToken")
+            }
+            return ListedStates(states, answer.get("NextToken") or None)
 
-        client = self._client(region)
+        chosen = {} if page is None else {"NextToken": page}
         try:
-            while token := client.call("list_email_identities", read, until=None, PageSize=_PAGE, **page):
-                page = {"NextToken": token}
+            return self._client(region).call(
+                "list_email_identities", read, until=None, PageSize=_PAGE, **chosen
+            )
         except RefusedError as refused:
             raise _odd(IdentityRef("", region), refused) from refused
-        return states
 
     def close(self) -> None:
         """Send away who waits for a turn: nothing may be asked afterwards."""
