@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +13,7 @@ from service.core.errors import Reason, ServiceError
 from service.mail.ses.client import connect
 from service.mail.ses.provider import SesMailProvider
 from service.ports import IdentityRef, ProviderState
+from tests.support.logged import captured_logs
 from tests.support.ses import Broken, Call, SesServer
 
 HERE, THERE = "eu-west-1", "eu-south-1"
@@ -40,9 +41,15 @@ def make(ses: SesServer) -> Iterator[Make]:
     made = []
 
     def provider(
-        secret: bytes = b"ours", rate: float = 200.0, timeout: timedelta = TIMEOUT
+        secret: bytes = b"ours",
+        rate: float = 200.0,
+        timeout: timedelta = TIMEOUT,
+        before_connect: Callable[[], object] = lambda: None,
     ) -> SesMailProvider:
-        connected = partial(connect, endpoint_url=ses.url, timeout=timeout)
+        def connected(region: str) -> object:
+            before_connect()
+            return connect(region, endpoint_url=ses.url, timeout=timeout)
+
         made.append(
             SesMailProvider(frozenset({HERE, THERE}), connected, secret=secret, rate=rate, timeout=timeout)
         )
@@ -352,18 +359,81 @@ def test_fifty_callers_at_once_each_know_in_time(make: Make, ses: SesServer) -> 
     assert max(took for _, _, took in ended) < 3
 
 
-def test_without_credentials_nothing_is_said_of_them(
-    provider: SesMailProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
-    """It is the operator's to mend, and in the log."""
+@pytest.fixture
+def _no_credentials(ses: SesServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nowhere."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", f"{tmp_path}/none")
     monkeypatch.setenv("AWS_CONFIG_FILE", f"{tmp_path}/none")
-    error = refused(lambda: provider.create_identity(REF, wait=WAIT))
+
+
+@pytest.mark.usefixtures("_no_credentials")
+def test_without_credentials_nothing_is_said_of_them(provider: SesMailProvider) -> None:
+    """It is the operator's to mend, and in the log."""
+    with captured_logs() as logs:
+        error = refused(lambda: provider.create_identity(REF, wait=WAIT))
     assert error.reason is Reason.PROVIDER_UNAVAILABLE
     assert "credential" not in error.message.lower()
+    assert [(each["log_level"], each["event"], each["error"]) for each in logs] == [
+        ("error", "ses_not_connected", "NoCredentialsError")
+    ]
+
+
+@pytest.mark.usefixtures("_no_credentials")
+def test_credentials_that_come_late_are_found(
+    provider: SesMailProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may be there before they are. The region did not fail to answer: nobody is kept from it."""
+    for _ in range(4):
+        assert refused(lambda: provider.list_states(HERE)).reason is Reason.PROVIDER_UNAVAILABLE
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    assert refused(lambda: provider.list_states(HERE)).reason is Reason.PROVIDER_UNAVAILABLE
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
+
+
+@pytest.mark.usefixtures("_no_credentials")
+def test_credentials_that_can_no_longer_be_read_are_found_again(
+    provider: SesMailProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those of a role are read again and again, from a file that may not be there for a moment."""
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/kraiter")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    assert refused(lambda: provider.list_states(HERE)).reason is Reason.PROVIDER_UNAVAILABLE
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    assert provider.list_states(HERE).states == {}
+
+
+def test_a_client_that_cannot_be_made_is_made_later(
+    provider: SesMailProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What boto3 minds is the operator's to mend, and no caller's."""
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    for _ in range(4):
+        assert refused(lambda: provider.list_states(HERE)).reason is Reason.PROVIDER_UNAVAILABLE
+    monkeypatch.delenv("AWS_PROFILE")
+    assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
+
+
+def test_a_client_that_takes_long_to_make_keeps_nobody_past_the_deadline(make: Make, ses: SesServer) -> None:
+    """Whoever gives the credentials may hang. Nothing is asked later on behalf of those who have gone."""
+    over = threading.Event()
+    provider = make(timeout=timedelta(seconds=5), before_connect=over.wait)
+
+    def create(number: int) -> tuple[Reason, bool]:
+        begun = time.monotonic()
+        ref = IdentityRef(f"d{number}.example.com", HERE)
+        error = refused(lambda: provider.create_identity(ref, wait=timedelta(seconds=0.8)))
+        return error.reason, time.monotonic() - begun < 2
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(create, range(8))) == {(Reason.PROVIDER_UNAVAILABLE, True)}
+    over.set()
+    assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
+    assert ses.identities(HERE).keys() == {NAME}
 
 
 def test_a_provider_that_is_closed_keeps_nobody_waiting(make: Make, ses: SesServer) -> None:

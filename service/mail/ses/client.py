@@ -1,7 +1,6 @@
 """The SES v2 API of one region: paced, bounded in time, its errors made ours."""
 
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from service.core.errors import Reason, ServiceError
 from service.mail.ses.breaker import Breaker
 from service.mail.ses.bucket import Bucket, FullError
 from service.mail.ses.codes import NOT_ALLOWED, NOT_KNOWN, THROTTLED
+from service.mail.ses.connection import Connection, NotConnectedError
 
 _log = structlog.get_logger(__name__)
 
@@ -80,9 +80,7 @@ class RegionClient:
         A request is given up after `timeout`. Nothing is connected yet.
         """
         self._region = region
-        self._connect = partial(connect, region)
-        self._connecting = threading.Lock()
-        self._connected: Any = None
+        self._connection = Connection(partial(connect, region))
         self._bucket = Bucket(rate / _MARGIN)
         self._breaker = Breaker()
         self._timeout = timeout.total_seconds()
@@ -109,13 +107,16 @@ class RegionClient:
         """
         deadline = time.monotonic() + _PATIENCE + self._timeout if until is None else until
         attempts = 1 if until is None else _ATTEMPTS
-        client = self._client()
+        request = partial(self._connection.ask, operation, parameters)
         while True:
             try:
                 self._wait_for_turn(deadline, background=until is None)
-                answer = self._ask(partial(getattr(client, operation), **parameters), read, deadline)
+                answer = self._ask(request, read, deadline)
             except FullError as full:
                 raise self._limit(full.retry_after) from full
+            except NotConnectedError as error:
+                _log.error("ses_not_connected", region=self._region, operation=operation, error=str(error))
+                raise self._unavailable() from error
             except ClientError as error:
                 self._breaker.note_answer()
                 self._judge(operation, _code(error), error, in_background=until is None)
@@ -156,21 +157,16 @@ class RegionClient:
         self._bucket.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _client(self) -> Any:
-        with self._connecting:
-            if self._connected is None:
-                self._connected = self._connect()
-            return self._connected
-
     def _ask(
         self,
-        request: Callable[[], Mapping[str, Any]],
+        request: Callable[..., Mapping[str, Any]],
         read: Callable[[Mapping[str, Any]], T],
         deadline: float,
     ) -> T:
         """Make a request in another thread: boto3 cannot be told that its time is up."""
-        asked = self._threads.submit(_answer, request, read)
-        patience = min(deadline - time.monotonic(), 2 * self._timeout)
+        now = time.monotonic()
+        patience = min(deadline - now, 2 * self._timeout)
+        asked = self._threads.submit(_answer, partial(request, until=now + patience), read)
         try:
             return asked.result(patience)
         except LateError as late:
@@ -222,7 +218,7 @@ def _answer(request: Callable[[], Mapping[str, Any]], read: Callable[[Mapping[st
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004 - of HTTP
             raise _NoAnswerError(_code(error)) from error
         raise
-    except (BotoCoreError, ResponseParserError, LookupError, TypeError, ValueError) as error:
+    except (BotoCoreError, ResponseParserError, LookupError, TimeoutError, TypeError, ValueError) as error:
         # An answer without what it has to have comes here, too.
         raise _NoAnswerError(type(error).__name__) from error
 
