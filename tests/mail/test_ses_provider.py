@@ -1,5 +1,6 @@
 """`MailProvider` on Amazon SES, against a server that behaves as SES does."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -302,7 +303,7 @@ def test_callers_in_a_hurry_do_not_make_a_region_look_down(make: Make, ses: SesS
     provider = make(timeout=timedelta(seconds=5))
     over = ses.hang(HERE)
     for _ in range(4):
-        refused(lambda: provider.create_identity(REF, wait=timedelta(milliseconds=50)))
+        refused(lambda: provider.create_identity(REF, wait=timedelta(milliseconds=400)))
     over.set()
     assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
 
@@ -332,6 +333,44 @@ def test_work_that_nobody_waits_for_is_put_off_when_ses_throttles(
     """Its turn comes later."""
     ses.throttle(HERE)
     assert refused(lambda: provider.find_identity(REF)).reason is Reason.PROVIDER_LIMIT
+
+
+def test_no_request_is_made_without_time_for_its_answer(make: Make, ses: SesServer) -> None:
+    """Though its turn would come just in time. Callers are told so at once, and others later."""
+    provider = make(rate=15.0, timeout=timedelta(milliseconds=800))
+    for _ in range(10):
+        provider._client(HERE)._bucket.slow_down()
+    # The next turn is in 1.4 seconds. Work in the background has 0.8 for that, and as long for the answer.
+    hurried = refused(lambda: provider.create_identity(REF, wait=timedelta(seconds=1.5)))
+    assert hurried.reason is Reason.PROVIDER_LIMIT
+    assert hurried.retry_after is not None
+    assert refused(lambda: provider.find_identity(REF)).reason is Reason.PROVIDER_LIMIT
+    assert ses.calls(HERE) == []
+    assert provider.create_identity(REF, wait=WAIT).identity.dkim_tokens
+
+
+def test_two_in_the_background_both_get_on(make: Make, ses: SesServer) -> None:
+    """Though callers never let up: each has its turn before its patience is at an end."""
+    provider = make(rate=10.0)
+    done = threading.Event()
+    ses.add(HERE, NAME, status="SUCCESS")
+
+    def call() -> None:
+        while not done.is_set():
+            with contextlib.suppress(ServiceError):
+                provider.create_identity(REF, wait=WAIT)
+
+    def work() -> None:
+        for _ in range(4):
+            provider.list_states(HERE)
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(6):
+            pool.submit(call)
+        working = [pool.submit(work) for _ in range(2)]
+        errors = [each.exception() for each in working]
+        done.set()
+    assert errors == [None, None]
 
 
 def test_fifty_callers_at_once_each_know_in_time(make: Make, ses: SesServer) -> None:

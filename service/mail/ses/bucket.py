@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from service.core.pacing import SHARE
+
 _MOST_WAITING = 24
 """How many callers may be waited for. More would have to wait for long, and each takes a thread."""
-_SHARE = 4
-"""Of so many tokens one is for work that nobody waits for, if there is any: it must not starve."""
 _SLOWER = 0.7
 """What is left of the rate each time the provider says that it takes less."""
 _SLOWEST = 0.05
@@ -105,14 +105,14 @@ class Bucket:
         return self._next - self._monotonic()
 
     def _first(self) -> object:
-        is_share = self._handed_out % _SHARE == _SHARE - 1
+        is_share = self._handed_out % SHARE == SHARE - 1
         if self._background and (is_share or not self._callers):
             return self._background[0]
         return self._callers[0]
 
     def _wait(self, ahead: int) -> float:
         """Return how long a caller with so many ahead waits, background work included."""
-        before = ahead + ahead // (_SHARE - 1)
+        before = ahead + ahead // (SHARE - 1)
         return max(self._next - self._monotonic(), 0.0) + before / self._rate
 
     def _retry_after(self) -> timedelta:

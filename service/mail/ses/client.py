@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from service.core.errors import Reason, ServiceError
+from service.core.pacing import patience
 from service.mail.ses.breaker import Breaker
 from service.mail.ses.bucket import Bucket, FullError
 from service.mail.ses.codes import NOT_ALLOWED, NOT_KNOWN, THROTTLED
@@ -31,8 +32,8 @@ _MARGIN = 1.05
 """How much slower requests are made than they may: not all take the same time to get there."""
 _ATTEMPTS = 3
 """How often a caller's request is made where SES does not answer it."""
-_PATIENCE = 10.0
-"""How long work that nobody waits for waits for its turn, in seconds. It is tried again later."""
+_LEAST_TIME = 0.25
+"""For an answer, in seconds. With less a request would only be sent to be given up."""
 _THREADS = 4
 """For requests under way in one region. They seldom overlap; where the region hangs, others wait in vain."""
 
@@ -84,6 +85,7 @@ class RegionClient:
         self._bucket = Bucket(rate / _MARGIN)
         self._breaker = Breaker()
         self._timeout = timeout.total_seconds()
+        self._patience = patience(rate, timeout).total_seconds()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"ses-{region}")
 
     def call(
@@ -98,19 +100,24 @@ class RegionClient:
 
         `operation` is a method of boto3's client. `until` is a moment of the
         monotonic clock until when somebody waits; None where nobody does: then
-        it is tried once, soon.
+        it is tried once, soon. It is not made without the time for an answer.
 
         Raises:
             RefusedError: SES says how things stand instead.
             ServiceError: PROVIDER_LIMIT, PROVIDER_UNAVAILABLE.
 
         """
-        deadline = time.monotonic() + _PATIENCE + self._timeout if until is None else until
-        attempts = 1 if until is None else _ATTEMPTS
+        in_background = until is None
+        if until is None:
+            turn_by = time.monotonic() + self._patience
+            deadline, attempts = turn_by + self._timeout, 1
+        else:
+            turn_by = until - min(_LEAST_TIME, self._timeout)
+            deadline, attempts = until, _ATTEMPTS
         request = partial(self._connection.ask, operation, parameters)
         while True:
             try:
-                self._wait_for_turn(deadline, background=until is None)
+                self._wait_for_turn(turn_by, in_background=in_background)
                 answer = self._ask(request, read, deadline)
             except FullError as full:
                 raise self._limit(full.retry_after) from full
@@ -119,14 +126,14 @@ class RegionClient:
                 raise self._unavailable() from error
             except ClientError as error:
                 self._breaker.note_answer()
-                self._judge(operation, _code(error), error, in_background=until is None)
+                self._judge(operation, _code(error), error, in_background=in_background)
             except _NoAnswerError as error:
                 _log.warning("ses_silent", region=self._region, operation=operation, error=str(error))
                 if error.had_time:
                     self._breaker.note_silence()
                 attempts -= 1
                 pause = random.uniform(0.05, 0.3)  # noqa: S311 - jitter, no secret
-                if not attempts or time.monotonic() + pause >= deadline:
+                if not attempts or time.monotonic() + pause >= turn_by:
                     raise self._unavailable() from error
                 time.sleep(pause)  # what made it stumble may be over by then
             else:
@@ -134,7 +141,7 @@ class RegionClient:
                 self._bucket.speed_up()
                 return answer
 
-    def _wait_for_turn(self, deadline: float, *, background: bool) -> None:
+    def _wait_for_turn(self, until: float, *, in_background: bool) -> None:
         """Wait until a request may be made.
 
         Work in the background tries also while the region is believed to be
@@ -145,11 +152,11 @@ class RegionClient:
             ServiceError: PROVIDER_UNAVAILABLE.
 
         """
-        if self._breaker.is_open and not background:
+        if self._breaker.is_open and not in_background:
             raise self._unavailable()
-        self._bucket.take(deadline, background=background)
+        self._bucket.take(until, background=in_background)
         # Others may have found out meanwhile.
-        if self._breaker.is_open and not background:
+        if self._breaker.is_open and not in_background:
             raise self._unavailable()
 
     def close(self) -> None:
