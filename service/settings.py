@@ -1,6 +1,7 @@
 """Every setting of the service: read once from the environment, checked as a whole, frozen."""
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service import setting_texts
+from service.core import pacing
 from service.setting_kinds import (
     Address,
     ApiKeyText,
@@ -357,7 +359,6 @@ class Settings(BaseSettings):
 _NOT_ABOVE = (
     ("dns_timeout", "dns_budget"),
     ("dns_budget", "verifier_lease"),
-    ("ses_timeout", "identity_lease"),
     ("check_pending_interval", "check_pending_max_interval"),
     ("bounce_warning", "bounce_critical"),
     ("complaint_warning", "complaint_critical"),
@@ -425,6 +426,8 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             f"{setting_texts.variable('region')}={settings.region}: must be one of "
             f"{setting_texts.variable('regions')}={','.join(settings.regions)}"
         )
+    if settings.mail_provider == "ses":
+        yield from _too_brief_leases(settings)
     for lesser, greater in _NOT_ABOVE:
         low, high = getattr(settings, lesser), getattr(settings, greater)
         if low > high:
@@ -432,3 +435,21 @@ def _conflicts(settings: Settings) -> Iterator[str]:
                 f"{setting_texts.variable(lesser)}={setting_texts.written(low)}: must not be above "
                 f"{setting_texts.variable(greater)}={setting_texts.written(high)}"
             )
+
+
+def _too_brief_leases(settings: Settings) -> Iterator[str]:
+    """Demand that an identity is not taken by another process while a request may still change it.
+
+    What makes or deletes it is the second request of whoever has it, at most.
+    """
+    turn = pacing.patience(float(settings.ses_rate), settings.ses_timeout)
+    least = 2 * (turn + settings.ses_timeout)
+    if settings.identity_lease < least:
+        lease, rate, timeout = (
+            f"{setting_texts.variable(name)}={setting_texts.written(getattr(settings, name))}"
+            for name in ("identity_lease", "ses_rate", "ses_timeout")
+        )
+        yield (
+            f"{lease}: must be at least {math.ceil(least.total_seconds())}s, "
+            f"which two requests take at {rate} and {timeout}"
+        )

@@ -69,8 +69,8 @@ class MailProvider(Protocol):
     Its methods ask one region each, and block. All of them raise `ServiceError`:
     PROVIDER_LIMIT where the provider takes no more for now, PROVIDER_UNAVAILABLE
     where it does not answer or lets us not do it. Whether a call that failed had
-    its effect is then not known. None takes longer than the lease of an
-    `IdentityWork`.
+    its effect is then not known. No two that nobody waits for take longer than
+    the lease of an `IdentityWork`.
     """
 
     regions: frozenset[str]

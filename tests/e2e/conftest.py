@@ -23,7 +23,7 @@ HASTE = {
     "KRAITER_DNS_BUDGET": "1s",
 }
 """Settings for tests that are not about how long a domain waits for its checks."""
-_BRIEF_LEASE = {"KRAITER_SES_TIMEOUT": "500ms", "KRAITER_IDENTITY_LEASE": "1s"}
+_BRIEF_LEASE = {"KRAITER_IDENTITY_LEASE": "1s"}
 """A name whose removal from the provider was killed can be taken again within CreateDomain's patience."""
 
 

@@ -17,7 +17,7 @@ def settings(ses: SesServer, **others: str) -> dict[str, str]:
         "KRAITER_SES_RATE": "100",
         "KRAITER_SES_TIMEOUT": "500ms",
         "KRAITER_SES_POLL_INTERVAL": "200ms",
-        "KRAITER_IDENTITY_LEASE": "1s",
+        "KRAITER_IDENTITY_LEASE": "2s",
         "KRAITER_IDENTITY_RESERVATION": "1s",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

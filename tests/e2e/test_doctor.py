@@ -29,7 +29,7 @@ PATIENT = {
     "KRAITER_DNS_TIMEOUT": "2s",
     "KRAITER_DNS_BUDGET": "10s",
     "KRAITER_SES_TIMEOUT": "10s",
-    "KRAITER_IDENTITY_LEASE": "20s",
+    "KRAITER_IDENTITY_LEASE": "40s",
 }
 """The doctor asks once: a busy machine is no failure of what it asks."""
 NOBODY = "http://127.0.0.1:9"
