@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from service import app, logs, settings
+from service import app, environment, logs, settings
 from service.clock import SystemClock
 from service.core import names
 from service.core.diagnosis import Level, failure
@@ -283,7 +283,7 @@ def main() -> None:
 
 
 def _settings() -> Settings:
-    chosen = settings.load()
+    chosen = environment.load()
     # For every command: standard output is for what it was asked for.
     logs.configure(chosen.log_format, chosen.log_level)
     return chosen

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from service import setting_texts, settings
+from service import environment, setting_texts, settings
 from service.faults import FaultPoint
 from service.setting_kinds import (
     Endpoint,
@@ -34,14 +34,14 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def complaints() -> list[str]:
     """Return the lines that loading the settings fails with."""
     with pytest.raises(SettingsError) as caught:
-        settings.load()
+        environment.load()
     assert str(caught.value) == "\n".join(caught.value.lines)
     return caught.value.lines
 
 
 def test_nothing_needs_to_be_set() -> None:
     """An empty environment gives the documented defaults."""
-    loaded = settings.load()
+    loaded = environment.load()
     assert loaded.listen == Endpoint("127.0.0.1", 50051)
     assert loaded.database_url.get_secret_value() == "sqlite:///var/kraiter.db"
     assert loaded.event_retention == timedelta(days=7)
@@ -96,13 +96,13 @@ def test_a_setting_is_read_from_its_variable(
 ) -> None:
     """Each kind of value is read from the way people write it."""
     monkeypatch.setenv(name, text)
-    assert getattr(settings.load(), field) == value
+    assert getattr(environment.load(), field) == value
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose files and shells write unset variables as empty ones: the default holds."""
     monkeypatch.setenv("KRAITER_DNS_TIMEOUT", "")
-    assert settings.load().dns_timeout == timedelta(seconds=1)
+    assert environment.load().dns_timeout == timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_lease_is_not_over_before_what_is_done_under_it(
     monkeypatch.setenv("KRAITER_IDENTITY_LEASE", lease)
     monkeypatch.setenv("KRAITER_SES_RATE", rate)
     monkeypatch.setenv("KRAITER_SES_TIMEOUT", timeout)
-    settings.load()
+    environment.load()
     monkeypatch.setenv("KRAITER_MAIL_PROVIDER", "ses")
     (line,) = complaints()
     assert line == (
@@ -271,7 +271,7 @@ def test_a_lease_is_not_over_before_what_is_done_under_it(
         f"which two requests take at KRAITER_SES_RATE={rate} and KRAITER_SES_TIMEOUT={timeout}"
     )
     monkeypatch.setenv("KRAITER_IDENTITY_LEASE", least)
-    settings.load()
+    environment.load()
 
 
 def test_every_wrong_setting_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +297,7 @@ def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str,
     """What was written as a secret appears neither in the lines nor in the chain of errors."""
     monkeypatch.setenv(name, text)
     with pytest.raises(SettingsError) as caught:
-        settings.load()
+        environment.load()
     assert caught.value.lines[0].startswith(f"{name}=(not shown): must be ")
     assert "Hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -308,7 +308,7 @@ def test_secrets_do_not_show_in_the_settings(monkeypatch: pytest.MonkeyPatch) ->
     """Settings can be logged as a whole."""
     monkeypatch.setenv("KRAITER_BOOTSTRAP_API_KEY", SECRET)
     monkeypatch.setenv("KRAITER_DATABASE_URL", "postgresql://kraiter:Hunter2@127.0.0.1/kraiter")
-    loaded = settings.load()
+    loaded = environment.load()
     assert loaded.bootstrap_api_key is not None
     assert loaded.bootstrap_api_key.get_secret_value() == SECRET
     assert SECRET not in repr(loaded)
@@ -322,13 +322,13 @@ def test_secrets_do_not_show_in_the_settings(monkeypatch: pytest.MonkeyPatch) ->
 def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Those of the test suite, and those that Kubernetes adds for a Service named `kraiter`, are no typos."""
     monkeypatch.setenv(name, "tcp://10.0.0.1:50051")
-    settings.load()
+    environment.load()
 
 
 def test_settings_are_frozen() -> None:
     """Nothing changes a setting once it is read."""
     with pytest.raises(ValidationError, match="frozen"):
-        settings.load().rpc_threads = 1  # type: ignore[misc]  # frozen is what is tested
+        environment.load().rpc_threads = 1  # type: ignore[misc]  # frozen is what is tested
 
 
 def test_the_table_has_a_row_for_every_setting() -> None:
