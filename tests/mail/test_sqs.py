@@ -4,17 +4,19 @@ import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
 
 import pytest
 
 from service.core.errors import Reason, ServiceError
 from service.core.feedback import Unreadable
 from service.mail.ses.events import parse
-from service.mail.ses.queue import SqsQueue
+from service.mail.ses.queue import SqsQueue, connect_queue
 from tests.support.moto import ENVIRONMENT, MotoServer, moto
 from tests.support.ses_events import bounce, by_event_bridge, delivery, send
 
@@ -85,6 +87,31 @@ def test_a_receiver_waits_for_the_first_message(moto: MotoServer, opened: Opened
         assert [message.body for message in receiving.result(15)] == ["late"]
 
 
+def test_credentials_that_come_late_are_found(
+    moto: MotoServer, opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A process may be there before they are, or before the profile that it is to use."""
+    url = moto.queue()
+    moto.put(url, ["text"])
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, f"{tmp_path}/none")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    queue = opened(url)
+    refused(queue)
+    monkeypatch.delenv("AWS_PROFILE")
+    refused(queue)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ENVIRONMENT["AWS_ACCESS_KEY_ID"])
+    assert [message.body for message in queue.receive(10, NO_WAIT)] == ["text"]
+
+
+def refused(queue: SqsQueue) -> None:
+    """Check that the queue cannot be read now."""
+    with pytest.raises(ServiceError) as raised:
+        queue.receive(10, NO_WAIT)
+    assert raised.value.reason is Reason.PROVIDER_UNAVAILABLE
+
+
 def test_a_receiver_of_a_silent_queue_gives_up(opened: Opened) -> None:
     """Soon enough for a stop to wait for it, whatever wait it was asked for."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -124,17 +151,13 @@ def test_an_interrupted_reception_gives_what_it_has(
     url = moto.queue()
     queue = opened(url)
     moto.put(url, [str(number) for number in range(15)])
-    receive = queue._sqs.receive_message
+    ask, calls = queue._connection.ask, count()
 
-    def fail(**_: object) -> object:
-        return receive(QueueUrl=f"{moto.endpoint}/123456789012/none")
+    def called(operation: str, parameters: Mapping[str, object]) -> Mapping[str, object]:
+        elsewhere = {"QueueUrl": f"{moto.endpoint}/123456789012/none"} if next(calls) else {}
+        return ask(operation, {**parameters, **elsewhere})
 
-    calls = iter([receive, fail])
-
-    def called(**terms: object) -> object:
-        return next(calls)(**terms)
-
-    monkeypatch.setattr(queue._sqs, "receive_message", called)
+    monkeypatch.setattr(queue._connection, "ask", called)
     assert len(queue.receive(200, NO_WAIT)) == 10
 
 
@@ -156,9 +179,10 @@ def test_an_interrupted_reception_gives_what_it_has(
         ("https://queue.example.com", "eu-west-1"),
     ],
 )
-def test_the_url_says_where_the_queue_is(opened: Opened, address: str, region: str) -> None:
+@pytest.mark.usefixtures("opened")
+def test_the_url_says_where_the_queue_is(address: str, region: str) -> None:
     """Its region too, in every form of address that AWS has; else it is the one of the settings."""
-    told = opened(f"{address}/123456789012/queue")._sqs.meta
+    told = connect_queue(f"{address}/123456789012/queue", region="eu-west-1").meta
     assert (told.region_name, told.endpoint_url) == (region, address)
 
 

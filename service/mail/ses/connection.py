@@ -1,5 +1,6 @@
-"""boto3's client of one region: made when it is needed, and made anew where it has no credentials."""
+"""boto3's client of a region or queue: made when it is needed, and made anew where it has no credentials."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -45,7 +46,9 @@ class Connection:
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def ask(self, operation: str, parameters: Mapping[str, Any], *, until: float) -> Mapping[str, Any]:
+    def ask(
+        self, operation: str, parameters: Mapping[str, Any], *, until: float = math.inf
+    ) -> Mapping[str, Any]:
         """Make a request by a method of the client, unless it is later than `until`, which is monotonic.
 
         Raises:
@@ -64,6 +67,12 @@ class Connection:
             self._drop(client)
             raise NotConnectedError(type(error).__name__) from error
         return answer
+
+    def close(self) -> None:
+        """Close what is open to the network."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
 
     def _connected(self) -> Any:
         with self._lock:

@@ -1,9 +1,9 @@
 """A queue of Amazon SQS that SES's event notifications arrive on."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from service.core.errors import Reason, ServiceError
+from service.mail.ses.connection import Connection, NotConnectedError
 from service.mail.ses.events import parse
 from service.ports import QueuedMessage
 
@@ -54,7 +55,7 @@ class SqsQueue:
     def __init__(self, url: str, *, region: str, connections: int = 10) -> None:
         """Take the queue's URL, and the region where the URL does not say it."""
         self.name = url
-        self._sqs = connect_queue(url, region=region, connections=connections)
+        self._connection = Connection(partial(connect_queue, url, region=region, connections=connections))
 
     def receive(self, most: int, wait: timedelta) -> Sequence[QueuedMessage]:
         """See `EventQueue.receive`."""
@@ -78,24 +79,31 @@ class SqsQueue:
                 {"Id": str(number), "ReceiptHandle": receipt}
                 for number, receipt in enumerate(receipts[start : start + _MOST_AT_ONCE])
             ]
-            with _translated():
-                answer = self._sqs.delete_message_batch(QueueUrl=self.name, Entries=entries)
-            failed += len(answer.get("Failed", ()))
+            failed += len(self._ask("delete_message_batch", Entries=entries).get("Failed", ()))
         return failed
 
     def close(self) -> None:
         """See `EventQueue.close`."""
-        self._sqs.close()
+        self._connection.close()
 
     def _receive(self, most: int, wait: timedelta) -> list[QueuedMessage]:
-        with _translated():
-            answer = self._sqs.receive_message(
-                QueueUrl=self.name,
-                MaxNumberOfMessages=most,
-                WaitTimeSeconds=int(min(wait, _LONGEST_WAIT).total_seconds()),
-                MessageSystemAttributeNames=["SentTimestamp"],
-            )
+        answer = self._ask(
+            "receive_message",
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=int(min(wait, _LONGEST_WAIT).total_seconds()),
+            MessageSystemAttributeNames=["SentTimestamp"],
+        )
         return [_message(each) for each in answer.get("Messages", ())]
+
+    def _ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        try:
+            return self._connection.ask(operation, {"QueueUrl": self.name, **parameters})
+        except (BotoCoreError, ClientError, NotConnectedError) as error:
+            raise ServiceError(
+                Reason.PROVIDER_UNAVAILABLE,
+                "the queue cannot be read now",
+                retry_after=timedelta(seconds=1),
+            ) from error
 
 
 def _region(host: str) -> str | None:
@@ -110,15 +118,3 @@ def _region(host: str) -> str | None:
 def _message(received: dict[str, Any]) -> QueuedMessage:
     sent = _EPOCH + timedelta(milliseconds=int(received["Attributes"]["SentTimestamp"]))
     return QueuedMessage(received["ReceiptHandle"], received["Body"], parse(received["Body"]), sent)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise ServiceError(
-            Reason.PROVIDER_UNAVAILABLE,
-            "the queue cannot be read now",
-            retry_after=timedelta(seconds=1),
-        ) from error
