@@ -243,7 +243,7 @@ def test_fifty_callers_at_once_are_served_or_told_when(serve: Serve) -> None:
     """At one request a second: before their deadlines, with nothing half made."""
     with SesServer() as ses:
         ses.limit_rate(HERE, 1.0)
-        server = serve(**settings(ses, KRAITER_SES_RATE="1", KRAITER_IDENTITY_LEASE="25s"))
+        server = serve(**settings(ses, KRAITER_SES_RATE="1", KRAITER_IDENTITY_LEASE="30s"))
 
         def create(number: int) -> str:
             begun = time.monotonic()

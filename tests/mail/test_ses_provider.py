@@ -21,7 +21,7 @@ HERE, THERE = "eu-west-1", "eu-south-1"
 NAME = "mail.example.com"
 REF = IdentityRef(NAME, HERE)
 WAIT = timedelta(seconds=5)
-TIMEOUT = timedelta(milliseconds=500)
+TIMEOUT = timedelta(seconds=3)
 
 
 @pytest.fixture
