@@ -19,7 +19,7 @@ from service.core.errors import Reason, ServiceError
 from service.core.pacing import patience
 from service.mail.ses.breaker import Breaker
 from service.mail.ses.bucket import Bucket, FullError
-from service.mail.ses.codes import NOT_ALLOWED, NOT_KNOWN, THROTTLED
+from service.mail.ses.codes import NOT_ALLOWED, NOT_KNOWN, THROTTLED, code_of, is_trouble_of_aws
 from service.mail.ses.connection import Connection, NotConnectedError
 
 _log = structlog.get_logger(__name__)
@@ -126,7 +126,7 @@ class RegionClient:
                 raise self._unavailable() from error
             except ClientError as error:
                 self._breaker.note_answer()
-                self._judge(operation, _code(error), error, in_background=in_background)
+                self._judge(operation, code_of(error), error, in_background=in_background)
             except _NoAnswerError as error:
                 _log.warning("ses_silent", region=self._region, operation=operation, error=str(error))
                 if error.had_time:
@@ -222,13 +222,9 @@ def _answer(request: Callable[[], Mapping[str, Any]], read: Callable[[Mapping[st
     try:
         return read(request())
     except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004 - of HTTP
-            raise _NoAnswerError(_code(error)) from error
+        if is_trouble_of_aws(error):
+            raise _NoAnswerError(code_of(error)) from error
         raise
     except (BotoCoreError, ResponseParserError, LookupError, TimeoutError, TypeError, ValueError) as error:
         # An answer without what it has to have comes here, too.
         raise _NoAnswerError(type(error).__name__) from error
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

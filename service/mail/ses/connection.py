@@ -6,28 +6,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botocore.exceptions import (
-    CredentialRetrievalError,
-    LoginError,
-    NoAuthTokenError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    SSOError,
-    TokenRetrievalError,
-    UnknownCredentialError,
-    UnknownTokenProviderError,
-)
+from botocore import exceptions
 
 _LACKING = (
-    CredentialRetrievalError,
-    LoginError,
-    NoAuthTokenError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    SSOError,
-    TokenRetrievalError,
-    UnknownCredentialError,
-    UnknownTokenProviderError,
+    exceptions.CredentialRetrievalError,
+    exceptions.LoginError,
+    exceptions.NoAuthTokenError,
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.SSOError,
+    exceptions.TokenRetrievalError,
+    exceptions.UnknownCredentialError,
+    exceptions.UnknownTokenProviderError,
     OSError,  # a file or program of theirs: what happens on the network has errors of boto3's own
 )
 """How it says that there are no credentials for a request."""

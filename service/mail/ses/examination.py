@@ -21,8 +21,6 @@ _QUICKLY = 10
 _QUOTA = 10_000
 """The most identities of a region, of all kinds (Amazon SES Developer Guide, "Service quotas")."""
 _NEARLY = 0.8
-
-
 _WRONG_NAME = frozenset({"BadRequestException", "NotFoundException"})
 """What SES answers about such names to those who may ask."""
 _TAGS = [{"Key": "kraiter", "Value": "doctor"}]

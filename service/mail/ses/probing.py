@@ -14,14 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from service.core.diagnosis import Diagnosis, failure, ok, warning
-from service.mail.ses.codes import NOT_ALLOWED, NOT_KNOWN, THROTTLED
+from service.mail.ses.codes import NOT_ALLOWED, NOT_KNOWN, THROTTLED, code_of, is_trouble_of_aws
 
 _TRIES = 5
 _PAUSE = 1.0
 _CREDENTIALS = "credentials"
 _CREDENTIAL_TRIES = 2
-_SERVER_ERROR = 500
-"""The least HTTP status of an error that is not the caller's."""
 _ADVICE = {
     "AWS.SimpleQueueService.NonExistentQueue": "look at KRAITER_SES_EVENT_QUEUES",
     "QueueDoesNotExist": "look at KRAITER_SES_EVENT_QUEUES",
@@ -123,7 +121,7 @@ def ask(
         try:
             return Asked(getattr(client, xform_name(action))(**parameters))
         except ClientError as error:
-            code = _code(error)
+            code = code_of(error)
             if error.operation_name != action:
                 raise Stopped(_withheld(error)) from error
             if code in NOT_ALLOWED:
@@ -150,20 +148,15 @@ def _withheld(error: ClientError) -> Diagnosis:
 
 
 def _unexpected(subject: str, error: ClientError) -> Diagnosis:
-    code = _code(error)
+    code = code_of(error)
     if code in NOT_KNOWN:
         return failure(subject, f"refuses the credentials ({code})", "give others, or mend the clock")
     return _answered(subject, error, _ADVICE.get(code, "look that up in AWS's documentation"))
 
 
 def _answered(subject: str, error: ClientError, advice: str) -> Diagnosis:
-    is_theirs = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= _SERVER_ERROR
     return failure(
         subject,
-        f"{error.operation_name} answered {_code(error)}",
-        "the trouble is at AWS: try again in some minutes" if is_theirs else advice,
+        f"{error.operation_name} answered {code_of(error)}",
+        "the trouble is at AWS: try again in some minutes" if is_trouble_of_aws(error) else advice,
     )
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
